@@ -1,0 +1,32 @@
+"""Names that several components have to agree on. Each is deterministic."""
+
+from __future__ import annotations
+
+GROUP = "sandbox.isola.run"
+VERSION = "v1alpha1"
+KIND = "Sandbox"
+PLURAL = "sandboxes"
+
+FINALIZER = f"{GROUP}/cleanup"
+
+# Couriers from the create request to the first entry of the log. They decide nothing: once the
+# operator has copied them into `Accepted`, nobody reads them again.
+CALLER_ANNOTATION = "isola.run/requested-by"
+REQUEST_ID_ANNOTATION = "isola.run/request-id"
+
+CONTAINER_NAME_VARIABLE = "ISOLA_CONTAINER_NAME"
+SIDECAR_CONTAINER = "sandbox-sidecar"
+SIDECAR_PORT = 10032
+
+# `<sandbox>-custom-netpol`, the longest name made from it, must fit a label of 63 characters.
+SANDBOX_NAME_LENGTH = 47
+
+
+def pod_name(sandbox: str) -> str:
+    """Return the name of a sandbox's one pod."""
+    return f"{sandbox}-pod"
+
+
+def container_name(index: int) -> str:
+    """Return the name of the container at `index` of a template that does not name it."""
+    return f"sandbox{index}"

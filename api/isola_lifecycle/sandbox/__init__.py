@@ -1,0 +1,1 @@
+"""The lifecycle of a sandbox: its conditions, their fold, what is observed, what is decided."""

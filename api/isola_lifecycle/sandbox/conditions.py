@@ -1,0 +1,214 @@
+"""The catalogue: every type of condition in a sandbox's log, and every reason for it.
+
+Its tables are the contract with people and dashboards. `api/README.md` prints them, and a test
+holds that page to them. Each type has one writer, but `TerminationRequested`, which is written by
+whoever received the request.
+
+A sandbox's life, as its log tells it:
+
+    Accepted → PodCreated → Scheduled → Started → Ready ⇄ Ready=False
+                                                    │
+        ContainerExited → Ready=False → Succeeded=True or False       (it ended by itself)
+                                                    │
+        TerminationRequested → Ready=False → Terminated               (somebody ended it)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Type(StrEnum):
+    """What a condition is about."""
+
+    ACCEPTED = "Accepted"
+    POD_CREATED = "PodCreated"
+    SCHEDULED = "Scheduled"
+    STARTED = "Started"
+    READY = "Ready"
+    CONTAINER_EXITED = "ContainerExited"
+    SUCCEEDED = "Succeeded"
+    TERMINATION_REQUESTED = "TerminationRequested"
+    TERMINATED = "Terminated"
+
+
+class Reason(StrEnum):
+    """Why a condition holds or does not."""
+
+    SPEC_VALID = "SpecValid"
+    SPEC_INVALID = "SpecInvalid"
+    POD_CREATED = "PodCreated"
+    POD_FORBIDDEN = "PodForbidden"
+    POD_REJECTED = "PodRejected"
+    NODE_ASSIGNED = "NodeAssigned"
+    UNSCHEDULABLE = "Unschedulable"
+    CONTAINERS_STARTED = "ContainersStarted"
+    IMAGE_PULL_FAILED = "ImagePullFailed"
+    IMAGE_NAME_INVALID = "ImageNameInvalid"
+    CONTAINER_CONFIG_INVALID = "ContainerConfigInvalid"
+    CONTAINER_CREATION_FAILED = "ContainerCreationFailed"
+    POD_READY = "PodReady"
+    READINESS_LOST = "ReadinessLost"
+    SANDBOX_ENDED = "SandboxEnded"
+    COMPLETED = "Completed"
+    ERROR = "Error"
+    OOM_KILLED = "OOMKilled"
+    START_ERROR = "StartError"
+    EVICTED = "Evicted"
+    POD_DELETED = "PodDeleted"
+    POD_FAILED = "PodFailed"
+    STARTUP_TIMEOUT = "StartupTimeout"
+    LIFETIME_EXCEEDED = "LifetimeExceeded"
+    CLIENT_REQUEST = "ClientRequest"
+    OBJECT_DELETED = "ObjectDeleted"
+    POD_REMOVED = "PodRemoved"
+
+
+class Phase(StrEnum):
+    """What a whole log amounts to in one word: the `status` of the REST API."""
+
+    PENDING = "Pending"
+    RUNNING = "Running"
+    TERMINATING = "Terminating"
+    SUCCEEDED = "Succeeded"
+    FAILED = "Failed"
+
+
+class Key(StrEnum):
+    """Keys of `data`."""
+
+    PHASE = "phase"
+    POD = "pod"
+    POD_UID = "podUID"
+    NODE = "node"
+    POD_IP = "podIP"
+    CONTAINER = "container"
+    EXIT_CODE = "exitCode"
+
+
+OPERATOR = "operator"
+GATEWAY = "gateway"
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """A row of the catalogue.
+
+    Attributes:
+        type: The type.
+        meaning: What it says when it is True.
+        writers: Who appends it.
+        true: Reasons with status True.
+        false: Reasons with status False.
+        data: Keys of `data` beside `phase`, which every entry carries.
+    """
+
+    type: Type
+    meaning: str
+    writers: tuple[str, ...]
+    true: tuple[Reason, ...]
+    false: tuple[Reason, ...] = ()
+    data: tuple[Key, ...] = ()
+
+
+# How a container's end is told; the same words serve the container and the sandbox.
+_EXITS = (
+    Reason.ERROR,
+    Reason.OOM_KILLED,
+    Reason.START_ERROR,
+)
+
+CATALOGUE: tuple[Meaning, ...] = (
+    Meaning(
+        Type.ACCEPTED,
+        "the operator took the sandbox on; its time-outs count from here",
+        (OPERATOR,),
+        (Reason.SPEC_VALID,),
+        (Reason.SPEC_INVALID,),
+    ),
+    Meaning(
+        Type.POD_CREATED,
+        "the pod exists",
+        (OPERATOR,),
+        (Reason.POD_CREATED,),
+        (Reason.POD_FORBIDDEN, Reason.POD_REJECTED),
+        (Key.POD, Key.POD_UID),
+    ),
+    Meaning(
+        Type.SCHEDULED,
+        "a node was chosen",
+        (OPERATOR,),
+        (Reason.NODE_ASSIGNED,),
+        (Reason.UNSCHEDULABLE,),
+        (Key.NODE,),
+    ),
+    Meaning(
+        Type.STARTED,
+        "all containers were started",
+        (OPERATOR,),
+        (Reason.CONTAINERS_STARTED,),
+        (
+            Reason.IMAGE_PULL_FAILED,
+            Reason.IMAGE_NAME_INVALID,
+            Reason.CONTAINER_CONFIG_INVALID,
+            Reason.CONTAINER_CREATION_FAILED,
+        ),
+        (Key.CONTAINER,),
+    ),
+    Meaning(
+        Type.READY,
+        "commands are accepted, at this address",
+        (OPERATOR,),
+        (Reason.POD_READY,),
+        (Reason.READINESS_LOST, Reason.SANDBOX_ENDED),
+        (Key.POD_IP,),
+    ),
+    Meaning(
+        Type.CONTAINER_EXITED,
+        "a container's main process ended",
+        (OPERATOR,),
+        (Reason.COMPLETED, *_EXITS),
+        (),
+        (Key.CONTAINER, Key.EXIT_CODE),
+    ),
+    Meaning(
+        Type.SUCCEEDED,
+        "the sandbox ended, and well; False: it ended badly. Never changes",
+        (OPERATOR,),
+        (Reason.COMPLETED, Reason.LIFETIME_EXCEEDED),
+        (
+            *_EXITS,
+            Reason.EVICTED,
+            Reason.POD_DELETED,
+            Reason.POD_FAILED,
+            Reason.STARTUP_TIMEOUT,
+            Reason.SPEC_INVALID,
+            Reason.POD_REJECTED,
+            Reason.POD_FORBIDDEN,
+            Reason.UNSCHEDULABLE,
+            Reason.IMAGE_PULL_FAILED,
+            Reason.IMAGE_NAME_INVALID,
+            Reason.CONTAINER_CONFIG_INVALID,
+            Reason.CONTAINER_CREATION_FAILED,
+        ),
+        (Key.CONTAINER, Key.EXIT_CODE),
+    ),
+    Meaning(
+        Type.TERMINATION_REQUESTED,
+        "the sandbox is to be removed, whatever it is doing",
+        (OPERATOR, GATEWAY),
+        (Reason.CLIENT_REQUEST, Reason.OBJECT_DELETED, Reason.LIFETIME_EXCEEDED),
+    ),
+    Meaning(
+        Type.TERMINATED,
+        "nothing of the sandbox is left in the cluster",
+        (OPERATOR,),
+        (Reason.POD_REMOVED,),
+    ),
+)
+
+
+def on_behalf(writer: str, caller: str) -> str:
+    """Return the actor of an entry that `writer` appends for `caller` (empty: for itself)."""
+    return f"{writer} on behalf of {caller}" if caller else writer

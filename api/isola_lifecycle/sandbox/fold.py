@@ -1,0 +1,178 @@
+"""What a sandbox's log amounts to.
+
+Rules of this file
+    - Total: every prefix of every log folds. An unknown type, or a reason that this release does
+      not know, leaves the state as it is, so an older consumer survives a newer writer.
+    - No policy: it says what is, never what is to be done.
+    - `Succeeded` and `TerminationRequested` are latches: the first one counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import reduce
+
+from isola_lifecycle.codec import sealed
+from isola_lifecycle.log import Condition, Fact, Log, Status, numbered
+from isola_lifecycle.sandbox.conditions import Key, Phase, Type
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Something that keeps the sandbox from running; it may pass.
+
+    Attributes:
+        reason: As recorded.
+        message: As recorded.
+        container: Which container, or empty for the whole sandbox.
+    """
+
+    reason: str
+    message: str
+    container: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How the sandbox ended.
+
+    Attributes:
+        succeeded: Whether it ended well.
+        reason: As recorded.
+        message: As recorded.
+        at: When it was recorded.
+        exit_code: Of the container that decided it, or None.
+    """
+
+    succeeded: bool
+    reason: str
+    message: str
+    at: datetime
+    exit_code: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """A sandbox, as far as its log tells.
+
+    Attributes:
+        accepted_at: When the operator took it on, or None.
+        pod_uid: UID of the one pod this sandbox ever has, or empty before it exists.
+        node: Name of the node, or empty.
+        trouble: What is in the way of running at present, or None.
+        started: Whether all containers were started.
+        ready: Whether commands are accepted.
+        ever_ready: Whether they ever were.
+        pod_ip: Where, or empty.
+        exited: Names of the containers whose exit is recorded.
+        outcome: How it ended, or None.
+        termination_requested: Whether somebody asked for its end.
+        terminated: Whether nothing is left of it.
+        reason: Of the newest entry.
+        message: Of the newest entry.
+    """
+
+    accepted_at: datetime | None = None
+    pod_uid: str = ""
+    node: str = ""
+    trouble: Trouble | None = None
+    started: bool = False
+    ready: bool = False
+    ever_ready: bool = False
+    pod_ip: str = ""
+    exited: frozenset[str] = frozenset()
+    outcome: Outcome | None = None
+    termination_requested: bool = False
+    terminated: bool = False
+    reason: str = ""
+    message: str = ""
+
+    @property
+    def phase(self) -> Phase:
+        """Return the state in one word; the first that holds wins, as in the REST contract."""
+        if self.outcome:
+            return Phase.SUCCEEDED if self.outcome.succeeded else Phase.FAILED
+        if self.termination_requested:
+            return Phase.TERMINATING
+        return Phase.RUNNING if self.ready else Phase.PENDING
+
+
+def fold(conditions: Iterable[Condition]) -> State:
+    """Return the state that a whole log, oldest entry first, amounts to."""
+    return reduce(evolve, conditions, State())
+
+
+def evolve(state: State, entry: Condition) -> State:  # noqa: C901 - a table, one row a type
+    """Return the state after one more entry."""
+    state = replace(state, reason=entry.reason, message=entry.message)
+    holds = entry.status == Status.TRUE
+    match entry.type:
+        case Type.ACCEPTED:
+            return replace(state, accepted_at=state.accepted_at or entry.last_transition_time)
+        case Type.POD_CREATED if holds:
+            return replace(state, pod_uid=entry.data.get(Key.POD_UID, ""), trouble=None)
+        case Type.SCHEDULED if holds:
+            return replace(state, node=entry.data.get(Key.NODE, ""), trouble=None)
+        case Type.STARTED if holds:
+            return replace(state, started=True, trouble=None)
+        case Type.POD_CREATED | Type.SCHEDULED | Type.STARTED:
+            return replace(state, trouble=_trouble(entry))
+        case Type.READY:
+            return _with_readiness(state, entry, ready=holds)
+        case Type.CONTAINER_EXITED:
+            return replace(state, exited=state.exited | {entry.data.get(Key.CONTAINER, "")})
+        case Type.SUCCEEDED if state.outcome is None:
+            return replace(state, outcome=_outcome(entry), ready=False)
+        case Type.TERMINATION_REQUESTED:
+            return replace(state, termination_requested=True)
+        case Type.TERMINATED:
+            return replace(state, terminated=True, ready=False)
+        case _:
+            return state
+
+
+def extend(
+    log: Log, facts: Iterable[Fact], *, at: datetime, generation: int
+) -> tuple[Condition, ...]:
+    """Return `facts` as the next entries of `log`: numbered, dated, with their phase, sealed.
+
+    `data.phase` is the phase that the log amounts to with that entry. `kubectl get` cannot fold,
+    so the word is written down for it; nothing of ours reads it, and a test holds it to the fold.
+    """
+    state, previous = fold(log), log.head
+    entries: list[Condition] = []
+    for sequence, fact in enumerate(facts, start=log.version + 1):
+        entry = numbered(fact, sequence, at=at, generation=generation)
+        state = evolve(state, entry)
+        data: Mapping[str, str] = {Key.PHASE.value: state.phase.value, **entry.data}
+        entry = sealed(replace(entry, data=data), previous)
+        previous = entry.digest
+        entries.append(entry)
+    return tuple(entries)
+
+
+def _trouble(entry: Condition) -> Trouble:
+    return Trouble(entry.reason, entry.message, entry.data.get(Key.CONTAINER, ""))
+
+
+def _with_readiness(state: State, entry: Condition, *, ready: bool) -> State:
+    pod_ip = entry.data.get(Key.POD_IP, state.pod_ip)
+    return replace(state, ready=ready, ever_ready=state.ever_ready or ready, pod_ip=pod_ip)
+
+
+def _outcome(entry: Condition) -> Outcome:
+    code = entry.data.get(Key.EXIT_CODE, "")
+    return Outcome(
+        succeeded=entry.status == Status.TRUE,
+        reason=entry.reason,
+        message=entry.message,
+        at=entry.last_transition_time,
+        exit_code=int(code) if _is_integer(code) else None,
+    )
+
+
+def _is_integer(text: str) -> bool:
+    # No log may make the fold raise, and `int` does on what is not a number.
+    return text.removeprefix("-").isdecimal()

@@ -1,0 +1,129 @@
+"""The world of one sandbox at one instant: what was seen, not what it means.
+
+Time is a field here. `decide` has no other clock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+
+class PodPhase(StrEnum):
+    """`status.phase` of a pod."""
+
+    PENDING = "Pending"
+    RUNNING = "Running"
+    SUCCEEDED = "Succeeded"
+    FAILED = "Failed"
+    UNKNOWN = "Unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Container:
+    """One user container, from `status.containerStatuses`; the sidecar is not among them.
+
+    Attributes:
+        name: Its name.
+        image: As the template has it.
+        waiting_reason: Why the kubelet has not started it, or empty.
+        waiting_message: Likewise, for people.
+        running: Whether it runs.
+        ready: Whether the kubelet counts it as ready.
+        exit_code: Of its main process, or None while it has not ended.
+        exit_reason: The kubelet's word for the end (`Completed`, `Error`, `OOMKilled` …), or empty.
+        exit_message: Likewise, for people.
+    """
+
+    name: str
+    image: str = ""
+    waiting_reason: str = ""
+    waiting_message: str = ""
+    running: bool = False
+    ready: bool = False
+    exit_code: int | None = None
+    exit_reason: str = ""
+    exit_message: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pod:
+    """The sandbox's pod.
+
+    Attributes:
+        name: Its name.
+        uid: Its UID.
+        phase: `status.phase`.
+        deleting: Whether it carries a deletion timestamp.
+        node: `spec.nodeName`, or empty.
+        ip: `status.podIP`, or empty.
+        ready: Whether its condition `Ready` is True.
+        sidecar_ready: Whether the injected sidecar runs and is ready.
+        unschedulable: The scheduler's message while it finds no node, or empty.
+        disruption: Reason and message of its condition `DisruptionTarget`, or empty.
+        reason: `status.reason` (`Evicted` …), or empty.
+        message: `status.message`, or empty.
+        containers: User containers, in the order of the template.
+    """
+
+    name: str
+    uid: str
+    phase: PodPhase = PodPhase.PENDING
+    deleting: bool = False
+    node: str = ""
+    ip: str = ""
+    ready: bool = False
+    sidecar_ready: bool = False
+    unschedulable: str = ""
+    disruption: str = ""
+    reason: str = ""
+    message: str = ""
+    containers: tuple[Container, ...] = ()
+
+    @property
+    def ended(self) -> bool:
+        """Return whether every container has ended for good."""
+        return self.phase in {PodPhase.SUCCEEDED, PodPhase.FAILED}
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The API server's no to the creation of the pod.
+
+    Attributes:
+        final: Whether it would say no again (`Invalid`), unlike a quota that may be freed.
+        message: What it said.
+    """
+
+    final: bool
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observation:
+    """Everything that a decision about one sandbox may depend on, beside its log.
+
+    Attributes:
+        now: The instant, UTC.
+        deleting: Whether the Sandbox carries a deletion timestamp.
+        finalizer: Whether it carries our finalizer.
+        startup_timeout: How long it may take to become ready for the first time.
+        lifetime: How long it may exist, or None.
+        spec_faults: What makes the spec one that can never run.
+        caller: Who asked for the sandbox, as far as known, or empty.
+        request_id: The request that created it, or empty.
+        pod: Its pod, or None where there is none.
+        refusal: The answer to an attempt to create the pod just now, or None.
+    """
+
+    now: datetime
+    deleting: bool = False
+    finalizer: bool = True
+    startup_timeout: timedelta = timedelta(seconds=90)
+    lifetime: timedelta | None = None
+    spec_faults: tuple[str, ...] = ()
+    caller: str = ""
+    request_id: str = ""
+    pod: Pod | None = None
+    refusal: Refusal | None = None

@@ -1,0 +1,260 @@
+"""The rules of a living sandbox: what is recorded on its way, and what ends it.
+
+A rule is a short function from state and observation to the facts that it adds, most often none.
+`PROGRESS` and `ENDINGS` are read aloud in their order: what happened first is recorded first, and
+the first cause that ends a sandbox is its cause of death.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+
+from isola_lifecycle.log import Fact, Status
+from isola_lifecycle.sandbox.causes import exit_of, trouble_of
+from isola_lifecycle.sandbox.conditions import OPERATOR, Key, Reason, Type
+from isola_lifecycle.sandbox.fold import State
+from isola_lifecycle.sandbox.observation import Container, Observation, Pod, PodPhase
+
+Rule = Callable[[State, Observation], Iterator[Fact]]
+
+
+def fact(
+    about: Type,
+    reason: str,
+    message: str,
+    data: dict[Key, str] | None = None,
+    *,
+    status: Status = Status.TRUE,
+) -> Fact:
+    """Return a fact of the operator's."""
+    return Fact(
+        type=about.value,
+        status=status,
+        reason=str(reason),
+        message=message,
+        actor=OPERATOR,
+        data={key.value: value for key, value in (data or {}).items()},
+    )
+
+
+def not_ready(state: State, message: str, reason: Reason = Reason.SANDBOX_ENDED) -> Iterator[Fact]:
+    """Yield that the sandbox is not ready, where the log says that it is."""
+    if state.ready:
+        yield fact(Type.READY, reason, message, status=Status.FALSE)
+
+
+# --- on the way --------------------------------------------------------------------------------
+
+
+def _refused(state: State, seen: Observation) -> Iterator[Fact]:
+    refusal = seen.refusal
+    if refusal is None:
+        return
+    reason = Reason.POD_REJECTED if refusal.final else Reason.POD_FORBIDDEN
+    if state.trouble is None or state.trouble.reason != reason:
+        yield fact(Type.POD_CREATED, reason, _refusal_message(seen), status=Status.FALSE)
+
+
+def _created(state: State, seen: Observation) -> Iterator[Fact]:
+    pod = seen.pod
+    if pod and not state.pod_uid:
+        data = {Key.POD: pod.name, Key.POD_UID: pod.uid}
+        yield fact(Type.POD_CREATED, Reason.POD_CREATED, f"Pod {pod.name} was created", data)
+
+
+def _scheduled(state: State, seen: Observation) -> Iterator[Fact]:
+    pod = seen.pod
+    if pod is None or state.node:
+        return
+    if pod.node:
+        message = f"The pod was assigned to node {pod.node}"
+        yield fact(Type.SCHEDULED, Reason.NODE_ASSIGNED, message, {Key.NODE: pod.node})
+    elif pod.unschedulable and state.trouble is None:
+        message = f"No node fits: {pod.unschedulable}"
+        yield fact(Type.SCHEDULED, Reason.UNSCHEDULABLE, message, status=Status.FALSE)
+
+
+def _held_up(state: State, seen: Observation) -> Iterator[Fact]:
+    trouble = trouble_of(seen.pod)
+    if trouble is None or state.started:
+        return
+    # A kubelet alternates between failing and backing off, in ever new words: that is one trouble.
+    known = state.trouble
+    if known is None or (known.reason, known.container) != (trouble.reason, trouble.container):
+        data = {Key.CONTAINER: trouble.container}
+        yield fact(Type.STARTED, trouble.reason, trouble.message, data, status=Status.FALSE)
+
+
+def _started(state: State, seen: Observation) -> Iterator[Fact]:
+    pod = seen.pod
+    if pod and not state.started and pod.containers and all(map(_has_started, pod.containers)):
+        yield fact(Type.STARTED, Reason.CONTAINERS_STARTED, "All containers were started")
+
+
+def _exited(state: State, seen: Observation) -> Iterator[Fact]:
+    for container in seen.pod.containers if seen.pod else ():
+        if container.exit_code is not None and container.name not in state.exited:
+            reason, message = exit_of(container)
+            yield fact(Type.CONTAINER_EXITED, reason, message, _exit_data(container))
+
+
+PROGRESS: tuple[Rule, ...] = (_refused, _created, _scheduled, _held_up, _started, _exited)
+
+
+def readiness(state: State, seen: Observation) -> Iterator[Fact]:
+    """Yield that the sandbox became ready, moved or lost its readiness: for one that goes on."""
+    pod = seen.pod
+    if pod is None:
+        return
+    if _accepts_commands(pod) and not (state.ready and state.pod_ip == pod.ip):
+        message = "The sandbox accepts commands"
+        yield fact(Type.READY, Reason.POD_READY, message, {Key.POD_IP: pod.ip})
+    elif not _accepts_commands(pod):
+        yield from not_ready(state, _why_not_ready(pod), Reason.READINESS_LOST)
+
+
+# --- the end -----------------------------------------------------------------------------------
+
+
+def _of_an_impossible_spec(state: State, seen: Observation) -> Iterator[Fact]:
+    if seen.spec_faults and not state.pod_uid:
+        yield from _closing(state, Reason.SPEC_INVALID, "; ".join(seen.spec_faults))
+
+
+def _of_a_rejected_pod(state: State, seen: Observation) -> Iterator[Fact]:
+    if seen.refusal and seen.refusal.final:
+        yield from _closing(state, Reason.POD_REJECTED, _refusal_message(seen))
+
+
+def _of_an_ended_pod(state: State, seen: Observation) -> Iterator[Fact]:
+    pod = seen.pod
+    if pod is None or not pod.ended or is_foreign(state, seen):
+        return
+    culprit = next((c for c in pod.containers if c.exit_code), None)
+    if pod.phase == PodPhase.SUCCEEDED:
+        message = "Every container exited with code 0"
+        yield from _closing(state, Reason.COMPLETED, message, {Key.EXIT_CODE: "0"})
+    elif pod.reason == Reason.EVICTED:
+        message = f"The node evicted the pod: {pod.message}"
+        yield from _closing(state, Reason.EVICTED, message, _exit_data(culprit))
+    elif culprit:
+        reason, message = exit_of(culprit)
+        yield from _closing(state, reason, message, _exit_data(culprit))
+    else:
+        why = ": ".join(filter(None, (pod.reason, pod.message))) or "Kubernetes gave no reason"
+        yield from _closing(state, Reason.POD_FAILED, f"The pod failed: {why}")
+
+
+def _of_a_lost_pod(state: State, seen: Observation) -> Iterator[Fact]:
+    # The root file system went with it. A new pod under the same name would be another sandbox.
+    pod = seen.pod
+    if state.pod_uid and (pod is None or pod.deleting or is_foreign(state, seen)):
+        why = f": {pod.disruption}" if pod and pod.disruption else ""
+        yield from _closing(state, Reason.POD_DELETED, f"The pod was deleted from outside{why}")
+
+
+def _of_an_expired_lifetime(state: State, seen: Observation) -> Iterator[Fact]:
+    deadline = lifetime_deadline(state, seen)
+    if deadline and seen.now >= deadline:
+        end = expiry(seen)
+        yield from _closing(state, Reason.LIFETIME_EXCEEDED, end.message)
+        yield end
+
+
+def _of_a_hopeless_start(state: State, seen: Observation) -> Iterator[Fact]:
+    trouble = trouble_of(seen.pod)
+    if trouble and trouble.reason == Reason.IMAGE_NAME_INVALID:  # no kubelet ever retries this one
+        yield from _closing(state, trouble.reason, trouble.message)
+
+
+def _of_a_slow_start(state: State, seen: Observation) -> Iterator[Fact]:
+    if state.ever_ready or state.accepted_at is None:
+        return
+    if seen.now <= state.accepted_at + seen.startup_timeout:
+        return
+    trouble = trouble_of(seen.pod) or state.trouble
+    message = f"Not ready within {_seconds(seen.startup_timeout)} (spec.startupTimeoutSeconds)"
+    if trouble is None:
+        yield from _closing(state, Reason.STARTUP_TIMEOUT, message)
+    else:
+        yield from _closing(state, trouble.reason, f"{message}: {trouble.message}")
+
+
+ENDINGS: tuple[Rule, ...] = (
+    _of_an_impossible_spec,
+    _of_a_rejected_pod,
+    _of_an_ended_pod,
+    _of_a_lost_pod,
+    _of_an_expired_lifetime,
+    _of_a_hopeless_start,
+    _of_a_slow_start,
+)
+
+
+def lifetime_deadline(state: State, seen: Observation) -> datetime | None:
+    """Return when the sandbox's lifetime is over, or None where it has no limit."""
+    if state.accepted_at is None or seen.lifetime is None:
+        return None
+    return state.accepted_at + seen.lifetime
+
+
+def expiry(seen: Observation) -> Fact:
+    """Return that the end of the sandbox is due by its own lifetime."""
+    return fact(
+        Type.TERMINATION_REQUESTED,
+        Reason.LIFETIME_EXCEEDED,
+        f"The lifetime of {_seconds(seen.lifetime)} (spec.timeoutSeconds) is over",
+    )
+
+
+def is_foreign(state: State, seen: Observation) -> bool:
+    """Return whether the pod of that name is not the one this sandbox had."""
+    return seen.pod is not None and state.pod_uid not in {"", seen.pod.uid}
+
+
+def _closing(
+    state: State, reason: str, message: str, data: dict[Key, str] | None = None
+) -> Iterator[Fact]:
+    well = reason in {Reason.COMPLETED, Reason.LIFETIME_EXCEEDED}
+    yield from not_ready(state, message)
+    yield fact(Type.SUCCEEDED, reason, message, data, status=Status.of(well))
+
+
+def _refusal_message(seen: Observation) -> str:
+    refusal = seen.refusal
+    if refusal is None:
+        return ""
+    verb = "rejected the pod" if refusal.final else "does not allow the pod at present"
+    return f"The API server {verb}: {refusal.message}"
+
+
+def _exit_data(container: Container | None) -> dict[Key, str]:
+    if container is None:
+        return {}
+    return {Key.CONTAINER: container.name, Key.EXIT_CODE: str(container.exit_code)}
+
+
+def _has_started(container: Container) -> bool:
+    return container.running or container.exit_code is not None
+
+
+def _accepts_commands(pod: Pod) -> bool:
+    # One container that ends makes the whole pod unready; its neighbours still serve.
+    if pod.phase != PodPhase.RUNNING or pod.deleting or not pod.ip:
+        return False
+    living = [c for c in pod.containers if c.exit_code is None]
+    some_ended = len(living) < len(pod.containers)
+    neighbours = some_ended and bool(living) and all(c.ready for c in living)
+    return pod.ready or (pod.sidecar_ready and neighbours)
+
+
+def _why_not_ready(pod: Pod) -> str:
+    if not pod.sidecar_ready:
+        return "The sidecar does not run; it is restarted by the kubelet"
+    unready = ", ".join(c.name for c in pod.containers if not c.ready)
+    return f"Container {unready} is not ready" if unready else "The node is not ready"
+
+
+def _seconds(span: timedelta | None) -> str:
+    return f"{span.total_seconds():g} s" if span else "0 s"

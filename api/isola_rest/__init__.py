@@ -1,0 +1,1 @@
+"""Request and response models of gateway and sidecar, and problem details."""

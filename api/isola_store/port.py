@@ -1,0 +1,121 @@
+"""What the planes may ask of the place where sandboxes and their logs are kept.
+
+Two implementations pass one contract suite (`tests/store`): `kubernetes.KubernetesSandboxes`, and
+`memory.MemorySandboxes` for tests of the planes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+from isola_lifecycle.log import Condition, Log
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sandbox:
+    """A Sandbox custom resource, as read.
+
+    Attributes:
+        name: `metadata.name`.
+        uid: `metadata.uid`.
+        generation: `metadata.generation`: moves with the spec.
+        resource_version: Opaque; for watches only, never for order.
+        created_at: `metadata.creationTimestamp`.
+        deleting: Whether it carries a deletion timestamp.
+        finalizers: `metadata.finalizers`.
+        labels: `metadata.labels`.
+        annotations: `metadata.annotations`.
+        spec: `spec`, as JSON has it.
+        log: `status` as a log.
+    """
+
+    name: str
+    uid: str
+    generation: int
+    resource_version: str
+    created_at: datetime
+    deleting: bool = False
+    finalizers: tuple[str, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict[str, str])
+    annotations: Mapping[str, str] = field(default_factory=dict[str, str])
+    spec: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    log: Log = field(default_factory=Log)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """A Sandbox to be created.
+
+    Attributes:
+        name: `metadata.name`.
+        spec: `spec`, as JSON has it.
+        labels: `metadata.labels`.
+        caller: Who asks, as far as known; the operator writes it into the first entry.
+        request_id: The request's id, likewise.
+    """
+
+    name: str
+    spec: Mapping[str, Any]
+    labels: Mapping[str, str] = field(default_factory=dict[str, str])
+    caller: str = ""
+    request_id: str = ""
+
+
+class SandboxStore(Protocol):
+    """Sandboxes of one namespace.
+
+    Every method may raise `TransientError`; what else it may raise is said there.
+    """
+
+    async def create(self, draft: Draft) -> Sandbox:
+        """Create a Sandbox, with our finalizer and an empty log, and return it.
+
+        Raises:
+            AlreadyExistsError: The name is taken.
+            RejectedError: The API server refuses the specification; `causes` says where.
+        """
+        ...
+
+    async def read(self, name: str) -> Sandbox:
+        """Return the Sandbox as it is now, past every cache.
+
+        Raises:
+            NotFoundError: There is none.
+        """
+        ...
+
+    async def list(self) -> Sequence[Sandbox]:
+        """Return every Sandbox, as of now."""
+        ...
+
+    async def append(
+        self, name: str, entries: Sequence[Condition], *, expected_version: int
+    ) -> Sandbox:
+        """Append sealed `entries` in one write and return the Sandbox with them.
+
+        Args:
+            name: Which Sandbox.
+            entries: Consecutive, the first numbered `expected_version + 1`.
+            expected_version: The sequence number of the newest entry that the caller has read.
+
+        Raises:
+            ExpectedVersionError: Another writer came first: read, fold and decide again.
+            NotFoundError: The Sandbox is gone.
+            RejectedError: The API server refuses an entry.
+        """
+        ...
+
+    async def delete(self, name: str, *, uid: str) -> None:
+        """Mark the Sandbox for deletion; one that is gone or has another UID is left alone."""
+        ...
+
+    async def add_finalizer(self, sandbox: Sandbox) -> None:
+        """Make sure that our finalizer is on the Sandbox, if it still exists."""
+        ...
+
+    async def remove_finalizer(self, sandbox: Sandbox) -> None:
+        """Make sure that our finalizer is not on the Sandbox."""
+        ...
