@@ -1,0 +1,172 @@
+"""A local copy of one kind in one namespace, kept current by list and watch.
+
+Level-triggered: a listener learns a *name*, never what happened to it, and reads the copy. The
+copy may lag behind the API server; whoever appends finds out by the expected version.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Generic, Protocol, TypeVar
+
+import structlog
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
+
+from isola_lifecycle.errors import LifecycleError, NotFoundError, TransientError
+from isola_store.client import KubernetesClient
+from isola_store.kubernetes import decode_sandbox, sandboxes_path
+from isola_store.port import Sandbox
+
+# Ended and begun anew by the API server; bookmarks keep the position fresh in between.
+WATCH_SECONDS = 300
+PAGE_ITEMS = 500
+
+
+class Named(Protocol):
+    """What a copy can hold."""
+
+    @property
+    def name(self) -> str:
+        """Return the name under which it is kept."""
+        ...
+
+
+T = TypeVar("T", bound=Named)
+
+
+class Reflector(Generic[T]):
+    """A copy of the objects below `path`.
+
+    Args:
+        client: Where from.
+        path: The collection.
+        decode: Makes a value of an object.
+        query: Selectors.
+    """
+
+    def __init__(
+        self,
+        client: KubernetesClient,
+        path: str,
+        decode: Callable[[Mapping[str, Any]], T],
+        *,
+        query: Mapping[str, str] | None = None,
+    ) -> None:
+        self._client = client
+        self._path = path
+        self._decode = decode
+        self._query = dict(query or {})
+        self._items: dict[str, T] = {}
+        self._listeners: list[Callable[[str], None]] = []
+        self._waiters: dict[str, set[asyncio.Event]] = {}
+        self._synced = asyncio.Event()
+
+    @property
+    def synced(self) -> bool:
+        """Return whether the first list has arrived."""
+        return self._synced.is_set()
+
+    async def wait_synced(self) -> None:
+        """Return once the first list has arrived."""
+        await self._synced.wait()
+
+    def get(self, name: str) -> T | None:
+        """Return the value of that name, or None."""
+        return self._items.get(name)
+
+    def list(self) -> Sequence[T]:
+        """Return all values."""
+        return tuple(self._items.values())
+
+    def subscribe(self, listener: Callable[[str], None]) -> None:
+        """Have `listener` called with the name of every object that came, changed or went."""
+        self._listeners.append(listener)
+
+    async def changed(self, name: str, timeout_seconds: float) -> None:
+        """Return when the object of that name next comes, changes or goes, or the time is over."""
+        event = asyncio.Event()
+        waiters = self._waiters.setdefault(name, set())
+        waiters.add(event)
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                await event.wait()
+        except TimeoutError:
+            return
+        finally:
+            waiters.discard(event)
+            if not waiters:
+                self._waiters.pop(name, None)
+
+    async def run(self) -> None:
+        """Keep the copy current until cancelled: list, watch, and list again when told to."""
+        async for attempt in AsyncRetrying(
+            retry=retry_if_exception_type(LifecycleError),
+            wait=wait_random_exponential(multiplier=0.2, max=10),
+            after=self._log_trouble,
+        ):
+            with attempt:
+                await self._list_and_watch(attempt.retry_state)
+
+    async def _list_and_watch(self, state: RetryCallState) -> None:
+        version = await self._list()
+        while True:
+            # What worked up to here was no failure: the next one starts its back-off anew.
+            state.attempt_number = 1
+            try:
+                version = await self._watch(version)
+            except TransientError as error:
+                structlog.get_logger().info("watch_resumed", path=self._path, error=str(error))
+                await asyncio.sleep(0.2)
+
+    async def _list(self) -> str:
+        found: dict[str, T] = {}
+        query = {**self._query, "limit": str(PAGE_ITEMS)}
+        while True:
+            page = await self._client.request("GET", self._path, query=query)
+            for item in page["items"]:
+                value = self._decode(item)
+                found[value.name] = value
+            token = page["metadata"].get("continue")
+            if not token:
+                break
+            query["continue"] = token
+        names = found.keys() | self._items.keys()
+        self._items = found
+        self._synced.set()
+        for name in names:
+            self._announce(name)
+        return page["metadata"]["resourceVersion"]
+
+    async def _watch(self, version: str) -> str:
+        query = {**self._query, "resourceVersion": version, "allowWatchBookmarks": "true"}
+        async for event in self._client.watch(self._path, query, timeout_seconds=WATCH_SECONDS):
+            item = event["object"]
+            if event["type"] == "ERROR":
+                raise NotFoundError(f"the watch has to begin anew: {item.get('message')}")
+            version = item["metadata"]["resourceVersion"]
+            if event["type"] != "BOOKMARK":
+                self._take(event["type"], self._decode(item))
+        return version
+
+    def _take(self, kind: str, value: T) -> None:
+        if kind == "DELETED":
+            self._items.pop(value.name, None)
+        else:
+            self._items[value.name] = value
+        self._announce(value.name)
+
+    def _announce(self, name: str) -> None:
+        for listener in self._listeners:
+            listener(name)
+        for event in self._waiters.get(name, ()):
+            event.set()
+
+    def _log_trouble(self, state: RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome else None
+        structlog.get_logger().warning("list_and_watch_failed", path=self._path, error=str(error))
+
+
+def sandbox_reflector(client: KubernetesClient, namespace: str) -> Reflector[Sandbox]:
+    """Return a copy of all sandboxes of a namespace; `run` keeps it current."""
+    return Reflector(client, sandboxes_path(namespace), decode_sandbox)
