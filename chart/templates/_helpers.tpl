@@ -1,0 +1,154 @@
+{{/* Names. 40 leaves room for the longest suffix and a pod's hash within the 63 that a label or a Service may have. */}}
+{{- define "isola.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 40 | trimSuffix "-" -}}
+{{- end -}}
+
+{{- define "isola.fullname" -}}
+{{- $name := include "isola.name" . -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride | trunc 40 | trimSuffix "-" -}}
+{{- else if contains $name .Release.Name -}}
+{{- .Release.Name | trunc 40 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name $name | trunc 40 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Labels of every object of the release. */}}
+{{- define "isola.labels" -}}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
+app.kubernetes.io/name: {{ include "isola.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | replace "+" "_" | quote }}
+app.kubernetes.io/part-of: isola
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- end -}}
+
+{{/* What tells one component's pods of this release from all others. Takes (list $ "component"). */}}
+{{- define "isola.selectorLabels" -}}
+{{- $root := index . 0 -}}
+app.kubernetes.io/name: {{ include "isola.name" $root | quote }}
+app.kubernetes.io/instance: {{ $root.Release.Name | quote }}
+app.kubernetes.io/component: {{ index . 1 }}
+{{- end -}}
+
+{{/* Labels of one component's objects. Takes (list $ "component"). */}}
+{{- define "isola.componentLabels" -}}
+{{ include "isola.labels" (index . 0) }}
+app.kubernetes.io/component: {{ index . 1 }}
+{{- end -}}
+
+{{/* An image's reference. Takes (list $ .Values.x.image). */}}
+{{- define "isola.image" -}}
+{{- $root := index . 0 -}}
+{{- $image := index . 1 -}}
+{{- $registry := default $image.registry $root.Values.global.imageRegistry -}}
+{{- if $registry }}{{ trimSuffix "/" $registry }}/{{ end -}}
+{{- $image.repository -}}
+{{- if $image.digest }}@{{ $image.digest }}{{ else }}:{{ default $root.Chart.AppVersion $image.tag }}{{ end -}}
+{{- end -}}
+
+{{- define "isola.operator.serviceAccountName" -}}
+{{- default (printf "%s-operator" (include "isola.fullname" .)) .Values.operator.serviceAccount.name -}}
+{{- end -}}
+
+{{- define "isola.apiGateway.serviceAccountName" -}}
+{{- default (printf "%s-api-gateway" (include "isola.fullname" .)) .Values.apiGateway.serviceAccount.name -}}
+{{- end -}}
+
+{{/* Metadata of a control plane pod. Takes (list $ "component" .Values.component). */}}
+{{- define "isola.podMetadata" -}}
+{{- $root := index . 0 -}}
+labels:
+  {{- include "isola.componentLabels" (list $root (index . 1)) | nindent 2 }}
+{{- with (index . 2).podAnnotations }}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
+
+{{/* What the pods of the control plane have in common. Takes (list $ .Values.component). */}}
+{{- define "isola.podSpec" -}}
+{{- $root := index . 0 -}}
+{{- $component := index . 1 -}}
+# Service links would set ISOLA_API_GATEWAY_PORT and the like, in the very prefix our settings have.
+enableServiceLinks: false
+{{- with $root.Values.global.imagePullSecrets }}
+imagePullSecrets:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $component.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $component.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $component.affinity }}
+affinity:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $component.topologySpreadConstraints }}
+topologySpreadConstraints:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{ include "isola.podSecurity" $root }}
+volumes:
+  # The one writable place under a read-only root: Python's tempfile wants some directory.
+  - name: tmp
+    emptyDir:
+      sizeLimit: 64Mi
+{{- end -}}
+
+{{/* Both halves of the "restricted" Pod Security level, and a read-only root on top. */}}
+{{- define "isola.podSecurity" -}}
+securityContext:
+  runAsNonRoot: true
+  runAsUser: 65532
+  runAsGroup: 65532
+  seccompProfile:
+    type: RuntimeDefault
+{{- end -}}
+
+{{- define "isola.containerSecurity" -}}
+securityContext:
+  allowPrivilegeEscalation: false
+  readOnlyRootFilesystem: true
+  capabilities:
+    drop:
+      - ALL
+{{- end -}}
+
+{{/* Probes of one HTTP port. The start-up probe asks every second, so a pod is ready as soon as it can be, and
+     the liveness probe never counts a slow start. Takes the port's name. */}}
+{{- define "isola.probes" -}}
+startupProbe:
+  httpGet:
+    path: /healthz
+    port: {{ . }}
+  periodSeconds: 1
+  failureThreshold: 60
+livenessProbe:
+  httpGet:
+    path: /healthz
+    port: {{ . }}
+  periodSeconds: 10
+  timeoutSeconds: 5
+readinessProbe:
+  httpGet:
+    path: /readyz
+    port: {{ . }}
+  periodSeconds: 5
+  timeoutSeconds: 5
+{{- end -}}
+
+{{/* The replacement comes first and the old pod goes when it is ready, also with a single replica. Two at a time
+     are harmless: an append to the log under a taken number is refused. */}}
+{{- define "isola.strategy" -}}
+strategy:
+  type: RollingUpdate
+  rollingUpdate:
+    maxSurge: 1
+    maxUnavailable: 0
+{{- end -}}

@@ -1,0 +1,63 @@
+"""The sandbox namespace: closed, but for the gateways of this release at the sidecar's port."""
+
+from chart.rendering import RELEASE_NAMESPACE, SANDBOX_NAMESPACE, Chart, Manifest, selects
+
+SANDBOX_LABELS = {
+    "app.kubernetes.io/name": "isola-sandbox",
+    "app.kubernetes.io/managed-by": "isola-operator",
+    "isola.run/sandbox": "true",
+}
+
+
+def spec(chart: Chart, name: str) -> Manifest:
+    policy = chart.render().named("NetworkPolicy", name)
+    assert policy["metadata"]["namespace"] == SANDBOX_NAMESPACE
+    return policy["spec"]
+
+
+def test_the_deny_holds_for_every_pod_whatever_its_labels(chart: Chart) -> None:
+    assert spec(chart, "isola-sandbox-default-deny") == {
+        "podSelector": {},
+        "policyTypes": ["Ingress", "Egress"],
+    }
+
+
+def test_sandboxes_are_entered_at_the_sidecar_s_port_alone(chart: Chart) -> None:
+    policy = spec(chart, "isola-allow-api-gateway-ingress")
+    assert policy["podSelector"] == {"matchLabels": SANDBOX_LABELS}
+    assert policy["policyTypes"] == ["Ingress"]
+    (rule,) = policy["ingress"]
+    assert rule["ports"] == [{"protocol": "TCP", "port": 10032}]
+
+
+def test_sandboxes_are_entered_by_this_release_s_gateways_alone(chart: Chart) -> None:
+    (rule,) = spec(chart, "isola-allow-api-gateway-ingress")["ingress"]
+    (peer,) = rule["from"]  # one peer: namespace and pod must both match
+    assert peer["namespaceSelector"] == {
+        "matchLabels": {"kubernetes.io/metadata.name": RELEASE_NAMESPACE}
+    }
+    selector = peer["podSelector"]["matchLabels"]
+
+    manifests = chart.render()
+    admitted = [
+        item["metadata"]["name"]
+        for item in manifests.of("Deployment")
+        if selects(selector, item["spec"]["template"]["metadata"]["labels"])
+    ]
+    assert admitted == ["isola-api-gateway"]
+    assert not any(selects(selector, pod["metadata"]["labels"]) for pod in manifests.of("Pod"))
+
+    neighbour = chart.render(release="another").named("Deployment", "another-isola-api-gateway")
+    assert not selects(selector, neighbour["spec"]["template"]["metadata"]["labels"])
+
+
+def test_there_is_no_other_way(chart: Chart) -> None:
+    assert {item["metadata"]["name"] for item in chart.render().of("NetworkPolicy")} == {
+        "isola-sandbox-default-deny",
+        "isola-allow-api-gateway-ingress",
+    }
+
+
+def test_without_the_gateway_nobody_comes_in(chart: Chart) -> None:
+    (policy,) = chart.render({"apiGateway": {"enabled": False}}).of("NetworkPolicy")
+    assert policy["metadata"]["name"] == "isola-sandbox-default-deny"

@@ -1,0 +1,163 @@
+"""What the chart lets its pods do: to the API server, and to the node."""
+
+from typing import NamedTuple
+
+import pytest
+from chart.rendering import RELEASE_NAMESPACE, SANDBOX_NAMESPACE, Chart, Manifests, Values
+
+SEVERAL = {"operator": {"replicaCount": 2}}
+
+
+class Grant(NamedTuple):
+    namespace: str
+    group: str
+    resource: str
+    verbs: frozenset[str]
+    names: frozenset[str] = frozenset()
+
+
+def grant(namespace: str, group: str, resource: str, verbs: str, *names: str) -> Grant:
+    return Grant(namespace, group, resource, frozenset(verbs.split()), frozenset(names))
+
+
+OURS = "sandbox.isola.run"
+
+OPERATOR = {
+    grant(SANDBOX_NAMESPACE, OURS, "sandboxes", "get list watch patch delete"),
+    grant(SANDBOX_NAMESPACE, OURS, "sandboxes/status", "patch"),
+    grant(SANDBOX_NAMESPACE, OURS, "sandboxes/finalizers", "update"),
+    grant(SANDBOX_NAMESPACE, "", "pods", "get list watch create delete"),
+    grant(SANDBOX_NAMESPACE, "events.k8s.io", "events", "create patch"),
+}
+LEADER_ELECTION = {
+    grant(RELEASE_NAMESPACE, "coordination.k8s.io", "leases", "create"),
+    grant(RELEASE_NAMESPACE, "coordination.k8s.io", "leases", "get update patch", "isola-operator"),
+}
+GATEWAY = {
+    grant(SANDBOX_NAMESPACE, OURS, "sandboxes", "get list watch create delete"),
+    grant(SANDBOX_NAMESPACE, OURS, "sandboxes/status", "patch"),
+}
+
+
+def granted(manifests: Manifests) -> dict[str, set[Grant]]:
+    """Return what each service account of the release namespace may do."""
+    found: dict[str, set[Grant]] = {}
+    for binding in manifests.of("RoleBinding"):
+        namespace = binding["metadata"]["namespace"]
+        (role,) = (
+            item
+            for item in manifests.of("Role")
+            if item["metadata"]["name"] == binding["roleRef"]["name"]
+            and item["metadata"]["namespace"] == namespace
+        )
+        for subject in binding["subjects"]:
+            assert (subject["kind"], subject["namespace"]) == ("ServiceAccount", RELEASE_NAMESPACE)
+            found.setdefault(subject["name"], set()).update(
+                grant(
+                    namespace,
+                    group,
+                    resource,
+                    " ".join(rule["verbs"]),
+                    *rule.get("resourceNames", ()),
+                )
+                for rule in role["rules"]
+                for group in rule["apiGroups"]
+                for resource in rule["resources"]
+            )
+    return found
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        pytest.param({}, {"isola-operator": OPERATOR, "isola-api-gateway": GATEWAY}, id="default"),
+        pytest.param(
+            SEVERAL,
+            {"isola-operator": OPERATOR | LEADER_ELECTION, "isola-api-gateway": GATEWAY},
+            id="several operators elect one",
+        ),
+        pytest.param(
+            {"apiGateway": {"enabled": False}}, {"isola-operator": OPERATOR}, id="no gateway"
+        ),
+        pytest.param(
+            {"operator": {"serviceAccount": {"create": False, "name": "given"}}},
+            {"given": OPERATOR, "isola-api-gateway": GATEWAY},
+            id="an account made elsewhere",
+        ),
+    ],
+)
+def test_these_verbs_and_no_others_are_granted(
+    chart: Chart, values: Values, expected: dict[str, set[Grant]]
+) -> None:
+    assert granted(chart.render(values)) == expected
+
+
+@pytest.mark.parametrize("values", [{}, SEVERAL, {"sandboxNamespace": {"create": True}}])
+def test_nothing_is_granted_cluster_wide(chart: Chart, values: Values) -> None:
+    manifests = chart.render(values)
+    assert manifests.of("ClusterRole") == []
+    assert manifests.of("ClusterRoleBinding") == []
+
+
+def test_no_role_is_left_unbound(chart: Chart) -> None:
+    manifests = chart.render(SEVERAL)
+    bound = {
+        (item["metadata"]["namespace"], item["roleRef"]["name"])
+        for item in manifests.of("RoleBinding")
+    }
+    roles = {
+        (item["metadata"]["namespace"], item["metadata"]["name"]) for item in manifests.of("Role")
+    }
+    assert roles == bound
+
+
+def test_the_token_is_mounted_where_the_api_server_is_needed_and_nowhere_else(
+    chart: Chart,
+) -> None:
+    manifests = chart.render()
+    assert all(
+        account["automountServiceAccountToken"] is False
+        for account in manifests.of("ServiceAccount")
+    )
+    assert {
+        name: spec["automountServiceAccountToken"] for name, spec in manifests.pod_specs().items()
+    } == {"isola-operator": True, "isola-api-gateway": True, "isola-test-api-gateway": False}
+
+
+def test_each_pod_runs_as_the_account_that_was_granted_its_rights(chart: Chart) -> None:
+    manifests = chart.render()
+    accounts = {item["metadata"]["name"] for item in manifests.of("ServiceAccount")}
+    used = {
+        spec["serviceAccountName"]
+        for spec in manifests.pod_specs().values()
+        if spec["automountServiceAccountToken"]
+    }
+    assert used == accounts == set(granted(manifests))
+
+
+def test_every_pod_is_an_ordinary_user_under_the_runtime_s_seccomp_profile(chart: Chart) -> None:
+    for spec in chart.render().pod_specs().values():
+        assert spec["securityContext"] == {
+            "runAsNonRoot": True,
+            "runAsUser": 65532,
+            "runAsGroup": 65532,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        }
+
+
+def test_every_container_can_neither_write_to_its_root_nor_gain_a_privilege(chart: Chart) -> None:
+    for spec in chart.render().pod_specs().values():
+        for container in [*spec.get("initContainers", []), *spec["containers"]]:
+            assert container["securityContext"] == {
+                "allowPrivilegeEscalation": False,
+                "readOnlyRootFilesystem": True,
+                "capabilities": {"drop": ["ALL"]},
+            }
+
+
+def test_no_pod_touches_its_node(chart: Chart) -> None:
+    for spec in chart.render().pod_specs().values():
+        assert not {"hostNetwork", "hostPID", "hostIPC"} & spec.keys()
+        assert all(volume.keys() == {"name", "emptyDir"} for volume in spec["volumes"])
+        for container in spec["containers"]:
+            assert all("hostPort" not in port for port in container.get("ports", []))
