@@ -1,0 +1,185 @@
+#!/usr/bin/env bash
+# usage: hack/cluster.sh up | down | load IMAGE...
+#
+# up: a kind cluster of two nodes, both for sandboxes, with the RuntimeClass gvisor, NetworkPolicies that are enforced,
+# and node port 30080 on localhost. One that is there and as it should be is kept; another is made anew.
+# load: puts images of this machine's Docker into every node that has not got them.
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+gateway_node_port=30080
+
+# What kind pulls when asked for nothing else; for machines on which a node cannot be built.
+kinds_own_image() {
+  local dir
+  dir=$(cd "$root/hack/gomod/kind" && go mod download sigs.k8s.io/kind && go list -m -f '{{.Dir}}' sigs.k8s.io/kind)
+  sed -n 's/^const Image = "\(.*\)"$/\1/p' "$dir/pkg/apis/config/defaults/image.go"
+}
+
+# With an image of kind's comes kind's own network, which enforces policies itself; without it, ours is made here.
+own_network() { [ -z "${NODE_IMAGE:-}" ]; }
+
+cgroup_v1() { [ "$(docker info --format '{{.CgroupVersion}}')" != 2 ]; }
+
+kind_config() {
+  cat <<EOF
+kind: Cluster
+apiVersion: kind.x-k8s.io/v1alpha4
+networking:
+  disableDefaultCNI: $(own_network && echo true || echo false)
+nodes:
+- role: control-plane
+  extraPortMappings:
+  - {containerPort: $gateway_node_port, hostPort: $port, listenAddress: 127.0.0.1}
+- role: worker
+containerdConfigPatches:
+- |-
+  version = 2
+  [plugins."io.containerd.grpc.v1.cri"]
+    # lowering it below the node's own takes CAP_SYS_RESOURCE, which not every host has
+    restrict_oom_score_adj = true
+  [plugins."io.containerd.grpc.v1.cri".registry]
+    config_path = "/etc/containerd/certs.d"
+  [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runsc]
+    runtime_type = "io.containerd.runsc.v1"
+    pod_annotations = ["dev.gvisor.*"]
+    container_annotations = ["dev.gvisor.*"]
+    [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runsc.options]
+      TypeUrl = "io.containerd.runsc.v1.options"
+      ConfigPath = "/etc/containerd/runsc.toml"
+EOF
+  # Kubernetes refuses cgroup v1 unless told otherwise, and there runsc cannot go through systemd, so nothing does.
+  if cgroup_v1; then
+    cat <<EOF
+  [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
+    SystemdCgroup = false
+kubeadmConfigPatches:
+- |
+  kind: KubeletConfiguration
+  failCgroupV1: false
+  cgroupDriver: cgroupfs
+EOF
+  fi
+}
+
+# A cluster is as it should be if its nodes were made from this image and this configuration, run, and answer.
+as_it_should_be() {
+  local node
+  [ "$(nodes | wc -l)" -eq 2 ] || return 1
+  for node in $(nodes); do
+    [ "$(docker inspect -f '{{.Config.Image}} {{.State.Running}}' "$node")" = "$image true" ] || return 1
+  done
+  [ "$(cat "$made_as" 2>/dev/null)" = "$(kind_config | digest)" ] || return 1
+  kind get kubeconfig --name "$cluster" >"$kubeconfig.new" 2>/dev/null && mv "$kubeconfig.new" "$kubeconfig" || return 1
+  local tries=60 # nodes that Docker has just started again take a while
+  until kubectl get --raw /readyz --request-timeout=2s >/dev/null 2>&1; do
+    tries=$((tries - 1))
+    [ $tries -gt 0 ] || return 1
+    sleep 0.5
+  done
+}
+
+create() {
+  kind_config >"$scratch/kind.yaml"
+  kind create cluster --name "$cluster" --image "$image" --config "$scratch/kind.yaml" --wait 0s
+  kind get kubeconfig --name "$cluster" >"$kubeconfig.new"
+  mv "$kubeconfig.new" "$kubeconfig"
+  digest <"$scratch/kind.yaml" >"$made_as"
+}
+
+delete() {
+  kind delete cluster --name "$cluster"
+  rm -f "$kubeconfig" "$made_as"
+}
+
+# One line for each node: name, pod range, address.
+node_table() {
+  kubectl get nodes -o jsonpath='{range .items[*]}{.metadata.name} {.spec.podCIDR} {.status.addresses[?(@.type=="InternalIP")].address}{"\n"}{end}'
+}
+
+# The plainest network there is: every node has a range of its own for the ptp plugin, and a route to the other's. The
+# routes live in the kernel and go with a restart of the nodes, so they are laid at every run.
+network() {
+  local tries=120
+  until [ "$(node_table | grep -c /)" = 2 ]; do
+    tries=$((tries - 1))
+    [ $tries -gt 0 ] || return 1
+    sleep 0.5
+  done
+  node_table >"$scratch/nodes"
+  local node range other other_range address
+  while read -r node range _; do
+    docker exec -i "$node" sh -c 'mkdir -p /etc/cni/net.d && cat >/etc/cni/net.d/10-pods.conflist' <<EOF
+{"cniVersion": "1.0.0", "name": "pods", "plugins": [
+  {"type": "ptp", "ipMasq": false,
+   "ipam": {"type": "host-local", "dataDir": "/run/cni-ipam-state",
+            "ranges": [[{"subnet": "$range"}]], "routes": [{"dst": "0.0.0.0/0"}]}},
+  {"type": "portmap", "capabilities": {"portMappings": true}}]}
+EOF
+    while read -r other other_range address; do
+      [ "$node" = "$other" ] || docker exec "$node" ip route replace "$other_range" via "$address" </dev/null
+    done <"$scratch/nodes"
+  done <"$scratch/nodes"
+  kubectl apply -f "$root/hack/cluster/kube-router.yaml"
+}
+
+ready() {
+  kubectl wait --for=condition=Ready nodes --all --timeout=180s
+  if own_network; then kubectl -n kube-system rollout status daemonset/kube-router --timeout=120s; fi
+  kubectl -n kube-system rollout status deployment/coredns --timeout=120s
+}
+
+up() {
+  if own_network && ! have mmdebstrap; then
+    NODE_IMAGE=$(kinds_own_image)
+    export NODE_IMAGE
+  fi
+  image=$("$root/hack/node.sh")
+  scratch
+  if ! as_it_should_be; then
+    [ -z "$(nodes)" ] || step "removing the cluster '$cluster', which is not as it should be" delete
+    step "creating the cluster '$cluster' with two nodes" create
+  fi
+  if own_network; then step 'network and its policies' network; fi
+  kubectl apply -f "$root/hack/cluster/runtimeclass.yaml" >/dev/null
+  # kind keeps pods off the control plane of a cluster of several nodes; here it is the second node for sandboxes
+  kubectl taint nodes --all node-role.kubernetes.io/control-plane- >/dev/null 2>&1 || true
+  step 'waiting for the nodes' ready
+}
+
+down() {
+  if have docker && docker info >/dev/null 2>&1 && [ -n "$(nodes)" ]; then
+    [ -x "$cache/bin/kind" ] || "$root/hack/binaries.sh" kind >/dev/null
+    step "removing the cluster '$cluster'" delete
+  fi
+}
+
+# `kind load` copies all of an image to every node again; a node that knows the name has it, because names are digests.
+load() {
+  local node loaders=
+  for node in $(nodes); do
+    load_into "$node" "$@" &
+    loaders="$loaders $!"
+  done
+  local loader
+  for loader in $loaders; do wait "$loader"; done
+}
+
+load_into() { # NODE IMAGE...
+  local node=$1 image present missing=
+  shift
+  present=$(docker exec "$node" ctr -n k8s.io images ls -q)
+  for image; do grep -qxF "$image" <<<"$present" || missing="$missing $image"; done
+  [ -n "$missing" ] || return 0
+  # shellcheck disable=SC2086
+  docker save $missing | docker exec -i "$node" ctr -n k8s.io images import --all-platforms --digests --snapshotter overlayfs -
+}
+
+made_as=$cache/cluster-$cluster
+case ${1:-} in
+  up | down) "$1" ;;
+  load)
+    shift
+    step "loading images into the nodes" load "$@"
+    ;;
+  *) fail 'usage: hack/cluster.sh up | down | load IMAGE...' ;;
+esac

@@ -1,0 +1,109 @@
+# Sourced by the scripts beside it: where things are, and how progress is told.
+# Written for bash 3.2 too, the one that macOS ships: no associative arrays, no mapfile.
+# shellcheck shell=bash disable=SC2034 # what stands here is used there
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+cache=${ISOLA_CACHE:-$HOME/.cache/isola}
+cluster=${CLUSTER_NAME:-isola}
+port=${ISOLA_PORT:-8080}
+registry=isola.local # the name before every image that is made here; nothing answers to it
+kubeconfig=$cache/kubeconfig-$cluster
+logs=$cache/log
+
+mkdir -p "$cache" "$logs"
+
+# Machines with a container runtime below the scripts are Linux; only the programs a person calls run on macOS.
+host_os=$(uname -s | tr '[:upper:]' '[:lower:]')
+case $(uname -m) in
+  x86_64 | amd64) arch=amd64 ;;
+  aarch64 | arm64) arch=arm64 ;;
+  *) arch=$(uname -m) ;;
+esac
+
+have() { command -v "$1" >/dev/null 2>&1; }
+
+# Progress goes to stderr, so that stdout stays for results. Git hands the same second to every line of a fast run.
+say() { printf '%s\n' "$*" >&2; }
+fail() {
+  say "error: $*"
+  exit 1
+}
+
+# step WHAT COMMAND...: run COMMAND, telling how long it takes; its output is shown only if it fails.
+# COMMAND runs in this shell and not in a condition, where bash would ignore its failing lines.
+step() {
+  step_what=$1
+  local began=$SECONDS
+  shift
+  step_log=$logs/$(basename "$0").$$.log
+  say "    $step_what ..."
+  heartbeat "$step_what" &
+  step_heartbeat=$!
+  "$@" >"$step_log" 2>&1
+  end_heartbeat
+  rm -f "$step_log"
+  say "$(printf '%4d s  %s' $((SECONDS - began)) "$step_what")"
+  step_what=
+}
+
+# A run that is stuck tells where. Sleep outlives this loop when it is ended, so it may hold neither our streams, or their
+# reader would wait for it, nor the lock.
+heartbeat() {
+  local began=$SECONDS
+  while sleep 60 >/dev/null 2>&1 9>&- && kill -0 $$ 2>/dev/null; do
+    say "         still $1 ($((SECONDS - began)) s)"
+  done
+}
+
+end_heartbeat() {
+  [ -n "${step_heartbeat:-}" ] || return 0
+  { kill "$step_heartbeat" && wait "$step_heartbeat"; } >/dev/null 2>&1 || true
+  step_heartbeat=
+}
+
+at_exit() {
+  local status=$?
+  end_heartbeat
+  [ -z "${scratch:-}" ] || rm -rf "$scratch"
+  if [ $status -ne 0 ] && [ -n "${step_what:-}" ]; then
+    say "FAILED: $step_what. The end of its output ($step_log):"
+    tail -n 40 "$step_log" >&2 || true
+  fi
+}
+trap at_exit EXIT
+
+# The name of a directory that goes when the script ends, however it ends. One file system with the cache, so that
+# a finished piece moves into place by a rename: an interrupted run leaves nothing half-made behind.
+scratch() {
+  [ -n "${scratch:-}" ] || scratch=$(mktemp -d "$cache/tmp.XXXXXX")
+}
+
+# digest: twelve digits that name what comes in.
+digest() { if have sha256sum; then sha256sum; else shasum -a 256; fi | cut -c1-12; }
+
+# digest_files PATH...: likewise for files and folders, by name and content; what Python leaves behind does not count.
+digest_files() {
+  (
+    cd "$root"
+    find "$@" -type f ! -name '*.pyc' | LC_ALL=C sort | while read -r file; do
+      printf '%s %s\n' "$file" "$(digest <"$file")"
+    done
+  ) | digest
+}
+
+# locked NAME: from here to the end of the script no other one holds NAME. Without flock (macOS) two runs at once do the
+# same work twice and the later rename wins, which is harmless.
+locked() {
+  have flock || return 0
+  exec 9>"$cache/$1.lock"
+  flock -n 9 && return
+  say "    waiting for another run that holds $cache/$1.lock ..."
+  flock 9
+}
+
+uv() { "$root/hack/uv" "$@"; }
+kubectl() { "$cache/bin/kubectl" --kubeconfig "$kubeconfig" "$@"; }
+kind() { "$cache/bin/kind" "$@"; }
+helm() { "$cache/bin/helm" --kubeconfig "$kubeconfig" "$@"; }
+nodes() { docker ps -a --filter "label=io.x-k8s.kind.cluster=$cluster" --format '{{.Names}}' | sort; }
