@@ -1,0 +1,1 @@
+"""The sandbox sidecar: commands and files of one sandbox pod, over HTTP."""

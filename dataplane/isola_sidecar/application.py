@@ -1,0 +1,45 @@
+"""The parts put together, and run until the pod stops."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+import signal
+from functools import partial
+from typing import TYPE_CHECKING
+
+from .commands import Commands
+from .processes import Processes
+from .routes import route
+from .server import Server
+
+if TYPE_CHECKING:
+    import socket
+
+
+def run(listener: socket.socket, channel: socket.socket) -> None:
+    """Serve until SIGTERM or SIGINT, then exit at once.
+
+    At once: the pod is going anyway, its deletion waits for this process, and the launcher kills
+    what still runs when its socket closes.
+    """
+    _raise_descriptor_limit()
+    asyncio.run(_serve(listener, channel))
+
+
+async def _serve(listener: socket.socket, channel: socket.socket) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, os._exit, 0)
+    commands = Commands(Processes(channel))
+    await Server(partial(route, commands)).serve(listener)
+
+
+def _raise_descriptor_limit() -> None:
+    """Allow as many descriptors as the container may have; the soft limit is often 1024.
+
+    After the launcher was forked: programs get the limit they would have without a sidecar.
+    """
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -1,0 +1,259 @@
+"""Files of a container, read and replaced by path without ever leaving its root.
+
+A path is resolved once, by the kernel, to a descriptor (`rootfs`); what follows goes by that
+descriptor. An upload becomes visible whole or not at all: it is written beside its target and
+renamed over it.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Final, Self
+
+from . import limits, rootfs
+from .problems import ProblemError
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from .containers import Container
+    from .procfs import Owner
+
+_LINKS: Final = 40
+"""As many links as the kernel itself follows on one path (path_resolution(7))."""
+
+_STATUS: Final = {
+    errno.ENOENT: 404,
+    errno.ENOTDIR: 409,
+    errno.ENOSPC: 409,
+    errno.EDQUOT: 409,
+    errno.EROFS: 409,
+    errno.ETXTBSY: 409,
+}
+"""HTTP codes of failures that are not the request's own fault; all others are 400."""
+
+
+class Content:
+    """A regular file, open for reading."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def read(self) -> bytes:
+        """Return the next block; empty at the end."""
+        return os.read(self._descriptor, limits.RECEIVE_BYTES)
+
+    def close(self) -> None:
+        """Release the file."""
+        os.close(self._descriptor)
+
+
+def open_for_reading(container: Container, path: str) -> Content:
+    """Return the regular file at `path`.
+
+    Raises:
+        ProblemError: 404 when it is missing, 400 when it is not a regular file.
+    """
+    with _told_as_problem(container, path), _root(container) as root:
+        found = rootfs.open_within(root, _absolute(container, path), os.O_PATH)
+        try:
+            _refuse_irregular(os.fstat(found), path)
+            _refuse_kernel_interface(found, path)
+            # The very file that was looked at: opening it by its path again could find a FIFO.
+            return Content(os.open(f"/proc/self/fd/{found}", os.O_RDONLY | os.O_CLOEXEC))
+        finally:
+            os.close(found)
+
+
+class Replacement:
+    """A new content for a path: a context in which it is written, and then committed.
+
+    What is overwritten keeps its mode and owner. What is new belongs to the container's main
+    process, files with mode 0644 and directories with 0755.
+    """
+
+    def __init__(self, container: Container, path: str) -> None:
+        self.path = ""
+        self.size = 0
+        self._container = container
+        self._asked = path
+        self._directory = self._temporary = -1
+        self._name = self._temporary_name = ""
+        self._mode = 0o644
+        self._owner = container.owner()
+
+    def __enter__(self) -> Self:
+        with _told_as_problem(self._container, self._asked), _root(self._container) as root:
+            self.path = _absolute(self._container, self._asked)
+            self._directory, self._name = _locate(root, self.path, self._owner)
+            try:
+                _refuse_kernel_interface(self._directory, self._asked)
+                self._look_at_target()
+                self._create_temporary()
+            except BaseException:
+                os.close(self._directory)
+                raise
+        return self
+
+    def write(self, piece: bytes) -> None:
+        """Append a piece of the content."""
+        with _told_as_problem(self._container, self._asked):
+            _write_all(self._temporary, piece)
+        self.size += len(piece)
+
+    def commit(self) -> None:
+        """Make the content appear at the path."""
+        with _told_as_problem(self._container, self._asked):
+            # Mode after owner: a change of owner takes set-id bits away.
+            with suppress(PermissionError):
+                os.fchown(self._temporary, *self._owner)
+            os.fchmod(self._temporary, self._mode)
+            try:
+                os.rename(
+                    self._temporary_name,
+                    self._name,
+                    src_dir_fd=self._directory,
+                    dst_dir_fd=self._directory,
+                )
+            except OSError as failed:
+                if failed.errno != errno.EBUSY:
+                    raise
+                self._write_in_place()
+            else:
+                self._temporary_name = ""
+
+    def __exit__(self, *_: object) -> None:
+        if self._temporary_name:
+            with suppress(OSError):
+                os.unlink(self._temporary_name, dir_fd=self._directory)
+        os.close(self._temporary)
+        os.close(self._directory)
+
+    def _look_at_target(self) -> None:
+        try:
+            target = os.stat(self._name, dir_fd=self._directory, follow_symlinks=False)
+        except FileNotFoundError:
+            return
+        _refuse_irregular(target, self._asked)
+        self._mode = stat.S_IMODE(target.st_mode)
+        self._owner = type(self._owner)(target.st_uid, target.st_gid)
+
+    def _create_temporary(self) -> None:
+        name = ".isola-upload-" + os.urandom(12).hex()
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        self._temporary = os.open(name, flags, 0o600, dir_fd=self._directory)
+        self._temporary_name = name
+
+    def _write_in_place(self) -> None:
+        """Overwrite a file that cannot be renamed over, mounted like a pod's /etc/hosts."""
+        flags = os.O_WRONLY | os.O_TRUNC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        target = os.open(self._name, flags, dir_fd=self._directory)
+        try:
+            os.lseek(self._temporary, 0, os.SEEK_SET)
+            while block := os.read(self._temporary, limits.RECEIVE_BYTES):
+                _write_all(target, block)
+        finally:
+            os.close(target)
+
+
+def _write_all(descriptor: int, piece: bytes) -> None:
+    view = memoryview(piece)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def _absolute(container: Container, path: str) -> str:
+    if path.startswith("/"):
+        return path
+    return container.working_directory().rstrip("/") + "/" + path
+
+
+def _locate(root: int, path: str, owner: Owner) -> tuple[int, str]:
+    """Return the directory that holds the end of `path`, links followed, and the last name.
+
+    Missing directories are made. Each hop is resolved from the root by the kernel; a link that is
+    swapped between two hops leads somewhere else within the root, and nowhere else.
+    """
+    for _ in range(_LINKS):
+        parent, _, name = path.rpartition("/")
+        if name in ("", ".", ".."):
+            raise ProblemError(400, f"{path!r} is a directory")
+        directory = _open_or_make(root, parent, owner)
+        try:
+            target = os.readlink(name, dir_fd=directory)
+        except OSError as failed:
+            if failed.errno in (errno.EINVAL, errno.ENOENT):
+                return directory, name
+            os.close(directory)
+            raise
+        os.close(directory)
+        path = target if target.startswith("/") else f"{parent}/{target}"
+    raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
+
+
+def _open_or_make(root: int, path: str, owner: Owner) -> int:
+    missing: list[str] = []
+    while True:
+        try:
+            directory = rootfs.open_within(root, path or "/", rootfs.DIRECTORY)
+            break
+        except FileNotFoundError:
+            path, _, name = path.rstrip("/").rpartition("/")
+            missing.append(name)
+    for name in reversed(missing):
+        try:
+            inner = _make(directory, name, owner)
+        finally:
+            os.close(directory)
+        directory = inner
+    return directory
+
+
+def _make(directory: int, name: str, owner: Owner) -> int:
+    if name in (".", ".."):
+        raise ProblemError(404, f"{name!r} follows a directory that does not exist")
+    try:
+        os.mkdir(name, 0o755, dir_fd=directory)
+    except FileExistsError:
+        raise ProblemError(409, f"{name!r} on the path is a link to nowhere") from None
+    made = os.open(
+        name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory
+    )
+    with suppress(PermissionError):
+        os.fchown(made, *owner)
+    return made
+
+
+def _refuse_irregular(found: os.stat_result, path: str) -> None:
+    if stat.S_ISDIR(found.st_mode):
+        raise ProblemError(400, f"{path!r} is a directory, not a file")
+    if not stat.S_ISREG(found.st_mode):
+        raise ProblemError(400, f"{path!r} is not a regular file")
+
+
+def _refuse_kernel_interface(descriptor: int, path: str) -> None:
+    if rootfs.is_kernel_interface(descriptor):
+        raise ProblemError(400, f"{path!r} is on /proc or /sys: use a command there")
+
+
+@contextmanager
+def _root(container: Container) -> Generator[int]:
+    root = container.open_root()
+    try:
+        yield root
+    finally:
+        os.close(root)
+
+
+@contextmanager
+def _told_as_problem(container: Container, path: str) -> Generator[None]:
+    try:
+        yield
+    except ProcessLookupError as gone:
+        raise ProblemError(409, f"container {container.name!r} has exited") from gone
+    except OSError as failed:
+        status = _STATUS.get(failed.errno or 0, 400)
+        raise ProblemError(status, f"{path!r}: {failed.strerror}") from failed

@@ -1,0 +1,74 @@
+"""Every limit of the sidecar, each with its reason.
+
+The time-outs form a chain with the gateway's: a client polls for 20 s, the gateway allows 25 s,
+the sidecar 30 s. Whoever is further out gives up first, so nobody waits on a dead link.
+"""
+
+from typing import Final
+
+HEADER_SECONDS: Final = 10.0
+"""From a request's first byte to the end of its headers; ends slow-header attacks."""
+
+IDLE_SECONDS: Final = 120.0
+"""A kept-alive connection without a request; well above the gateway's pool time-out."""
+
+JSON_BODY_BYTES: Final = 1 << 20
+"""A JSON body must be smaller; it is held in memory whole, twice while it is parsed."""
+
+JSON_BODY_SECONDS: Final = 5.0
+"""A whole JSON body has to arrive within this time."""
+
+CHUNK_SECONDS: Final = 10.0
+"""The longest pause between two pieces of a raw body; an active upload may run for ever."""
+
+SEND_SECONDS: Final = 30.0
+"""The longest a client may refuse to take what was sent; it can resume an output stream."""
+
+LINGER_SECONDS: Final = 2.0
+"""How long an unread body is thrown away so that the answer before it is not lost to a reset."""
+
+WAIT_SECONDS: Final = 30
+"""The longest `waitSeconds`."""
+
+KEEPALIVE_SECONDS: Final = 15.0
+"""Silence after which an output stream says that it is alive; below usual proxy time-outs."""
+
+STDIN_STALL_SECONDS: Final = 20.0
+"""How long a write waits on a program that takes nothing. Below the published client's read
+time-out of 30 s: past that the client would send the same bytes again."""
+
+BLOCK_BYTES: Final = 1 << 16
+"""One read of output or of a file: large enough for speed, small enough that no one waits."""
+
+RECEIVE_BYTES: Final = 1 << 18
+"""One read from a socket, and the bound of what a connection buffers."""
+
+PIPE_BYTES: Final = 1 << 20
+"""Capacity asked for output pipes: fewer switches between a chatty program and the sidecar."""
+
+CONNECTIONS: Final = 1024
+"""At once. The gateway keeps far fewer; sandboxed code on localhost could open any number."""
+
+RUNNING_COMMANDS: Final = 512
+"""At once. Each costs three pipes; sandboxed code could otherwise exhaust the descriptors."""
+
+KEPT_OUTPUTS: Final = 512
+"""Finished commands whose output is kept. Two open files each, far below the descriptor limit."""
+
+KEPT_OUTPUT_BYTES: Final = 256 << 20
+"""Output of finished commands in all; it counts against the container's ephemeral storage."""
+
+KEPT_SECONDS: Final = 60.0
+"""Output of a command that finished more recently is not given up: its reader is on the way."""
+
+KEPT_RECORDS: Final = 8192
+"""Finished commands whose exit code is remembered: about 1 KiB each."""
+
+KILL_PASS_SECONDS: Final = 0.02
+"""Between two passes over a dying command's processes; starts and exits are served meanwhile."""
+
+KILL_PASSES: Final = 500
+"""About ten seconds. What outlives that cannot be killed (it waits in the kernel for a device)."""
+
+CONTAINERS_SECONDS: Final = 5.0
+"""How long the answer to "which is the only container?" holds; it costs a walk over /proc."""

@@ -1,0 +1,142 @@
+"""One output stream of a command: from a pipe into an unnamed file, and from there to readers.
+
+A pipe, not the file itself as the program's output: the sidecar is told when there is more, so
+readers are woken at once and nobody polls; and what a program wrote cannot be altered later.
+Nothing is buffered in memory. After the program's end the stream holds what the pipe held at
+that moment; what surviving children write later is read and thrown away, since a full pipe would
+block them and a closed one would kill them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from . import limits, rootfs
+from .problems import ProblemError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+
+class Output:
+    """What a program wrote so far, and whether there will be more."""
+
+    def __init__(self, root: int) -> None:
+        """Make a pipe; `root` is borrowed until `finish`, to create the file at the first byte."""
+        self._root = root
+        self._pipe, self.program_end = os.pipe()
+        os.set_blocking(self._pipe, False)
+        # Refused over the user's quota of pipe pages (fcntl(2)); then the default has to do.
+        with suppress(OSError):
+            fcntl.fcntl(self.program_end, fcntl.F_SETPIPE_SZ, limits.PIPE_BYTES)
+        self._file: int | None = None
+        self._changed = asyncio.Event()
+        self.size = 0
+        self.ended = False
+        self.gone = False
+        self.lost: str | None = None
+        asyncio.get_running_loop().add_reader(self._pipe, self._take)
+
+    def close_program_end(self) -> None:
+        """Give up the writing end, once the program has its own."""
+        os.close(self.program_end)
+
+    def finish(self) -> None:
+        """Take what the pipe holds now, as the last of the stream.
+
+        At most the pipe's capacity: all the program wrote is in there, and a child that goes on
+        writing could otherwise keep this busy for ever.
+        """
+        left = fcntl.fcntl(self._pipe, fcntl.F_GETPIPE_SZ) if self._pipe >= 0 else 0
+        while left > 0 and (taken := self._take()):
+            left -= taken
+        self.ended = True
+        self._notify()
+
+    def give_up(self) -> None:
+        """Drop the content, to make room; readers are told from then on."""
+        self.gone = True
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+        self._notify()
+
+    def refuse_if_gone(self, offset: int) -> None:
+        """Raise what a reader has to know before a stream from `offset` begins.
+
+        Raises:
+            ProblemError: 410 if the output is no longer kept, or never was from `offset` on.
+        """
+        if self.gone:
+            raise ProblemError(
+                410, "the output of this finished command is no longer kept: read it sooner"
+            )
+        if self.lost is not None and offset >= self.size:
+            raise ProblemError(
+                410, f"output from byte {self.size} on could not be kept: {self.lost}"
+            )
+
+    async def pieces(self, offset: int) -> AsyncIterator[bytes]:
+        """Yield the output from `offset` to its end, and b"" after every silent 15 s.
+
+        An offset past the end waits for output to come that far.
+
+        Raises:
+            ProblemError: When what follows is not, or no longer, kept.
+        """
+        while True:
+            self.refuse_if_gone(offset)
+            if self._file is not None and offset < self.size:
+                piece = os.pread(self._file, limits.BLOCK_BYTES, offset)
+                offset += len(piece)
+                yield piece
+            elif self.ended:
+                return
+            elif not await self._change():
+                yield b""
+
+    async def _change(self) -> bool:
+        try:
+            async with asyncio.timeout(limits.KEEPALIVE_SECONDS):
+                await self._changed.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def _take(self) -> int:
+        """Move one block from the pipe to the file, and return its size."""
+        try:
+            block = os.read(self._pipe, limits.BLOCK_BYTES)
+        except BlockingIOError:
+            return 0
+        if not block:
+            self._close_pipe()
+        elif not self.ended and self.lost is None:
+            self._keep(block)
+        return len(block)
+
+    def _keep(self, block: bytes) -> None:
+        try:
+            if self._file is None:
+                self._file = rootfs.create_unnamed(self._root)
+            view = memoryview(block)
+            while view:
+                written = os.pwrite(self._file, view, self.size)
+                self.size += written
+                view = view[written:]
+        except OSError as failed:
+            self.lost = failed.strerror or "unknown error"
+        self._notify()
+
+    def _close_pipe(self) -> None:
+        asyncio.get_running_loop().remove_reader(self._pipe)
+        os.close(self._pipe)
+        self._pipe = -1
+
+    def _notify(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()

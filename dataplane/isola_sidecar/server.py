@@ -1,0 +1,140 @@
+"""Connections: which request comes next, what an error looks like, when a connection ends."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import traceback
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import h11
+
+from . import limits
+from .exchange import ClientGoneError, Exchange
+from .problems import ProblemError
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Awaitable, Callable
+
+    Application = Callable[[Exchange], Awaitable[None]]
+
+
+class Server:
+    """Serves an application on a listening socket."""
+
+    def __init__(self, application: Application) -> None:
+        self._application = application
+        self._connections = 0
+
+    async def serve(self, listener: socket.socket) -> None:
+        """Accept connections until cancelled."""
+        server = await asyncio.start_server(
+            self._accept, sock=listener, limit=limits.RECEIVE_BYTES, backlog=limits.CONNECTIONS
+        )
+        async with server:
+            await server.serve_forever()
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._connections += 1
+        try:
+            if self._connections <= limits.CONNECTIONS:
+                await _Connection(self._application, reader, writer).serve()
+        except (OSError, ClientGoneError, asyncio.CancelledError):
+            writer.transport.abort()
+        finally:
+            self._connections -= 1
+            writer.close()
+
+
+class _Connection:
+    """One client's connection, with one request after the other."""
+
+    def __init__(
+        self,
+        application: Application,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+    ) -> None:
+        self._application = application
+        self._reader = reader
+        self._writer = writer
+        self._http = h11.Connection(h11.SERVER)
+
+    async def serve(self) -> None:
+        """Serve requests until either side wants no more."""
+        while request := await self._next_request():
+            exchange = Exchange(request, self._http, self._reader, self._writer)
+            await self._answer(exchange)
+            if self._http.our_state is h11.DONE and self._http.their_state is h11.DONE:
+                self._http.start_next_cycle()
+            else:
+                break
+        await self._linger()
+
+    async def _next_request(self) -> h11.Request | None:
+        """Return the next request's head; None when there is none, or none that can be read."""
+        try:
+            async with asyncio.timeout(limits.IDLE_SECONDS):
+                await self._some_bytes()
+            async with asyncio.timeout(limits.HEADER_SECONDS):
+                while (event := self._http.next_event()) is h11.NEED_DATA:
+                    self._http.receive_data(await self._reader.read(limits.RECEIVE_BYTES))
+        except TimeoutError:
+            return None
+        except h11.RemoteProtocolError as broken:
+            await self._refuse(broken.error_status_hint, f"this is not HTTP/1.1: {broken}")
+            return None
+        return event if isinstance(event, h11.Request) else None
+
+    async def _some_bytes(self) -> None:
+        if not self._http.trailing_data[0]:
+            self._http.receive_data(await self._reader.read(limits.RECEIVE_BYTES))
+
+    async def _answer(self, exchange: Exchange) -> None:
+        try:
+            await self._application(exchange)
+        except ProblemError as problem:
+            await _answer_problem(exchange, problem)
+        except h11.RemoteProtocolError as broken:
+            problem = ProblemError(400, f"the request's body is not HTTP/1.1: {broken}")
+            await _answer_problem(exchange, problem)
+        except (ClientGoneError, asyncio.CancelledError):
+            raise
+        except Exception:  # noqa: BLE001 - one request's bug must not end the others
+            traceback.print_exc(file=sys.stderr)
+            await _answer_problem(exchange, ProblemError(500, "the sidecar failed; see its log"))
+
+    async def _refuse(self, status: int, detail: str) -> None:
+        problem = ProblemError(status, detail)
+        request = h11.Request(method="GET", target="/", headers=[("Host", "-")])
+        with suppress(h11.LocalProtocolError):
+            await _answer_problem(
+                Exchange(request, self._http, self._reader, self._writer), problem
+            )
+
+    async def _linger(self) -> None:
+        """Throw away what a client still sends, for a while.
+
+        Closing with unread data makes the kernel send a reset, which can overtake the answer:
+        a client would see a broken connection in place of the reason for it.
+        """
+        if self._http.their_state is h11.DONE:
+            return
+        with suppress(TimeoutError):
+            self._writer.write_eof()
+            async with asyncio.timeout(limits.LINGER_SECONDS):
+                while await self._reader.read(limits.RECEIVE_BYTES):
+                    pass
+
+
+async def _answer_problem(exchange: Exchange, problem: ProblemError) -> None:
+    """Answer with a problem; in the middle of an answer, cut the connection instead.
+
+    A clean end would say that the answer was complete.
+    """
+    if exchange.answered:
+        raise ClientGoneError from problem
+    headers = (("Content-Type", "application/problem+json"), *problem.headers)
+    await exchange.answer(problem.status, problem.render(), headers)

@@ -1,0 +1,110 @@
+"""A program's standard input: one writer at a time, and none can block anything but itself.
+
+The pipe does not block; a writer waits for room as long as the program goes on taking. Closing
+never waits: writes that came before are still delivered, later ones are refused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import TYPE_CHECKING
+
+from . import limits
+from .problems import ProblemError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+
+class Stdin:
+    """The writing end of a program's standard input."""
+
+    def __init__(self) -> None:
+        self.program_end, self._pipe = os.pipe()
+        os.set_blocking(self._pipe, False)
+        self._turn = asyncio.Lock()
+        self._writers = 0
+        self._closing = False
+        self._room: asyncio.Future[None] | None = None
+
+    def close_program_end(self) -> None:
+        """Give up the reading end, once the program has its own."""
+        os.close(self.program_end)
+
+    async def write(self, body: AsyncIterator[bytes]) -> None:
+        """Deliver a whole body, without another one's bytes in between.
+
+        Raises:
+            ProblemError: 409 when the program has ended, closed its stdin, or takes nothing.
+        """
+        self._refuse_if_closed()
+        self._writers += 1
+        try:
+            async with self._turn:
+                async for piece in body:
+                    await self._deliver(memoryview(piece))
+        finally:
+            self._writers -= 1
+            if self._closing and self._writers == 0:
+                self._shut()
+
+    def close(self) -> None:
+        """Take no further writes, and close once those under way are delivered.
+
+        Raises:
+            ProblemError: 409 when it is closed already.
+        """
+        self._refuse_if_closed()
+        self._closing = True
+        if self._writers == 0:
+            self._shut()
+
+    def program_ended(self) -> None:
+        """Close at once: nobody reads any more."""
+        self._closing = True
+        self._shut()
+
+    def _refuse_if_closed(self) -> None:
+        if self._closing:
+            raise ProblemError(409, "stdin is closed: the command has exited or closed it")
+
+    async def _deliver(self, piece: memoryview) -> None:
+        while piece:
+            if self._pipe < 0:
+                raise ProblemError(409, "the command exited before it took all of its stdin")
+            try:
+                piece = piece[os.write(self._pipe, piece) :]
+            except BlockingIOError:
+                await self._wait_for_room()
+            except BrokenPipeError:
+                self._closing = True
+                raise ProblemError(409, "the command has closed its stdin") from None
+
+    async def _wait_for_room(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._room = loop.create_future()
+        loop.add_writer(self._pipe, self._wake)
+        try:
+            async with asyncio.timeout(limits.STDIN_STALL_SECONDS):
+                await self._room
+        except TimeoutError:
+            raise ProblemError(
+                409,
+                f"the command took nothing from its stdin for {limits.STDIN_STALL_SECONDS:.0f} s; "
+                "part of this write may be delivered",
+            ) from None
+        finally:
+            if self._pipe >= 0:
+                loop.remove_writer(self._pipe)
+
+    def _wake(self) -> None:
+        if self._room and not self._room.done():
+            self._room.set_result(None)
+
+    def _shut(self) -> None:
+        if self._pipe >= 0:
+            asyncio.get_running_loop().remove_writer(self._pipe)
+            os.close(self._pipe)
+            self._pipe = -1
+        self._wake()
