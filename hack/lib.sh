@@ -10,6 +10,9 @@ port=${ISOLA_PORT:-8080}
 registry=isola.local # the name before every image that is made here; nothing answers to it
 kubeconfig=$cache/kubeconfig-$cluster
 logs=$cache/log
+release_namespace=isola-system
+sandbox_namespace=isola-sandboxes
+images=$cache/images-$cluster # lines NAME=IMAGE: what the cluster runs
 
 mkdir -p "$cache" "$logs"
 
@@ -69,6 +72,7 @@ at_exit() {
   if [ $status -ne 0 ] && [ -n "${step_what:-}" ]; then
     say "FAILED: $step_what. The end of its output ($step_log):"
     tail -n 40 "$step_log" >&2 || true
+    [ -z "${explain:-}" ] || "$explain" >&2 || true # a script's own look at what went wrong
   fi
 }
 trap at_exit EXIT
