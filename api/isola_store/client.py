@@ -24,6 +24,8 @@ from isola_lifecycle.errors import (
     TransientError,
 )
 
+_config: Any = config  # untyped upstream
+
 JSON = "application/json"
 JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
@@ -53,9 +55,9 @@ class KubernetesClient:
         # Watches hold a connection each; what is left serves requests.
         configuration.connection_pool_maxsize = 64
         if kubeconfig:
-            await config.load_kube_config(kubeconfig, client_configuration=configuration)
+            await _config.load_kube_config(kubeconfig, client_configuration=configuration)
         else:
-            config.load_incluster_config(client_configuration=configuration)
+            _config.load_incluster_config(client_configuration=configuration)
         return cls(client.ApiClient(configuration))
 
     async def __aenter__(self) -> Self:

@@ -1,0 +1,42 @@
+"""Tiers and their fixtures: quick tests first, then a real API server, then the cluster."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+
+from support.kubernetes_server import ApiServer, serving
+
+settings.register_profile("dev", max_examples=100)
+settings.register_profile(
+    "ci",
+    max_examples=1000,
+    derandomize=True,
+    deadline=None,  # two busy cores
+    phases=set(Phase)
+    - {Phase.explain},  # it traces every line, and names none that the story does not
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.register_profile("night", max_examples=20_000, deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "dev"))
+
+_TIERS = ("apiserver", "e2e")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run what needs nothing first: a typing error should not cost a cluster."""
+
+    def tier(item: pytest.Item) -> int:
+        return max((i for i, m in enumerate(_TIERS, 1) if item.get_closest_marker(m)), default=0)
+
+    items.sort(key=tier)
+
+
+@pytest.fixture(scope="session")
+def api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
+    """A real kube-apiserver with our resources installed; no nodes."""
+    with serving(tmp_path_factory.mktemp("kubernetes")) as server:
+        yield server
