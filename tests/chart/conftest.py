@@ -2,13 +2,13 @@
 
 import os
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
-from chart.rendering import CHART, Chart
 
-HACK = CHART.parent / "hack"
+from chart.rendering import CHART, Chart
+from support.toolchain import binaries
+
 HERE = Path(__file__).parent
 
 
@@ -17,10 +17,7 @@ def helm() -> Path:
     """Return the helm binary: the one in $HELM, else the one this project builds."""
     if chosen := os.environ.get("HELM"):
         return Path(chosen)
-    built = subprocess.run(
-        [HACK / "binaries.sh", "helm"], stdout=subprocess.PIPE, text=True, check=True
-    )
-    return Path(built.stdout.splitlines()[-1]) / "helm"
+    return binaries("helm") / "helm"
 
 
 @pytest.fixture(scope="session")

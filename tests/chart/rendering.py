@@ -20,7 +20,7 @@ Values = Mapping[str, Any]
 
 
 class RefusedError(Exception):
-    """Helm would not render the chart; the message is what the person at the terminal reads."""
+    """Helm would not do it; the message is what the person at the terminal reads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +54,12 @@ class Manifests:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chart:
-    """A chart folder and the Helm that reads it."""
+    """A chart folder, the Helm that reads it, and the cluster that it may talk to: none."""
 
     helm: Path
     home: Path
     folder: Path = CHART
+    kubeconfig: str = os.devnull
 
     def render(
         self,
@@ -87,11 +88,12 @@ class Chart:
         Raises:
             RefusedError: Helm ended with an error.
         """
+        given = () if values is None else ("--values", "-")
         done = subprocess.run(
-            [self.helm, *arguments, "--values", "-"],
+            [self.helm, *arguments, *given],
             cwd=self.folder,
             input=json.dumps(values or {}),
-            env=os.environ | {"HOME": str(self.home), "KUBECONFIG": os.devnull},
+            env=os.environ | {"HOME": str(self.home), "KUBECONFIG": self.kubeconfig},
             capture_output=True,
             text=True,
             check=False,

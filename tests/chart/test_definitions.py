@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from chart.rendering import SHIPPED_CRDS, Chart, Manifest, RefusedError
+
+from chart.rendering import SHIPPED_CRDS, Chart, Manifest, RefusedError, Values
 
 DEFINITIONS = tuple(sorted((Path(__file__).parent / "definitions").glob("*.yaml")))
 KEEP = "helm.sh/resource-policy"
@@ -40,13 +41,17 @@ def test_a_definition_carries_the_labels_of_the_release(chart_with_definitions: 
         assert labels["app.kubernetes.io/instance"] == "isola"
 
 
-@pytest.mark.parametrize(("keep", "policy"), [(True, "keep"), (False, None)])
+@pytest.mark.parametrize(
+    ("values", "policy"),
+    [
+        pytest.param({}, "keep", id="default"),
+        pytest.param({"crds": {"keep": False}}, None, id="switched off"),
+    ],
+)
 def test_a_definition_is_kept_on_uninstall_unless_that_is_switched_off(
-    chart_with_definitions: Chart, *, keep: bool, policy: str | None
+    chart_with_definitions: Chart, values: Values, policy: str | None
 ) -> None:
-    definitions = chart_with_definitions.render({"crds": {"keep": keep}}).of(
-        "CustomResourceDefinition"
-    )
+    definitions = chart_with_definitions.render(values).of("CustomResourceDefinition")
     assert definitions
     for rendered in definitions:
         assert rendered["metadata"].get("annotations", {}).get(KEEP) == policy

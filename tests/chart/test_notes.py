@@ -24,3 +24,7 @@ def test_without_the_gateway_the_notes_do_not_lead_to_it(chart: Chart) -> None:
     notes = chart.notes({"apiGateway": {"enabled": False}})
     assert "port-forward" not in notes
     assert "kubectl -n isola-sandboxes get sandboxes" in notes
+
+
+def test_the_notes_say_what_to_do_before_the_operator_goes(chart: Chart) -> None:
+    assert "kubectl -n isola-sandboxes delete sandboxes --all" in chart.notes()

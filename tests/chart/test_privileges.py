@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import pytest
+
 from chart.rendering import RELEASE_NAMESPACE, SANDBOX_NAMESPACE, Chart, Manifests, Values
 
 SEVERAL = {"operator": {"replicaCount": 2}}

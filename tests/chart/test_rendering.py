@@ -4,6 +4,7 @@ import importlib
 from typing import Any
 
 import pytest
+
 from chart.rendering import (
     RELEASE_NAMESPACE,
     SANDBOX_NAMESPACE,
@@ -57,7 +58,7 @@ VARIATIONS = [
     pytest.param({"apiGateway": {"enabled": False}}, id="no gateway"),
     pytest.param({"sandboxNamespace": {"create": True}}, id="namespace created"),
     pytest.param({"fullnameOverride": "a" * 40}, id="longest name"),
-    pytest.param({"nameOverride": "y"}, id="a name that YAML takes for a boolean"),
+    pytest.param({"nameOverride": "on"}, id="a name that YAML takes for a boolean"),
     pytest.param({"global": {"imagePullSecrets": [{"name": "on"}]}}, id="a secret likewise"),
     pytest.param({"sandboxNamespace": {"name": "1234"}}, id="a namespace of digits"),
     pytest.param(EVERYTHING_SET, id="everything set"),

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from chart.rendering import CHART, RELEASE_NAMESPACE, Chart, RefusedError, Values
 
 SCHEMA = json.loads((CHART / "values.schema.json").read_text())
