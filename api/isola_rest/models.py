@@ -1,0 +1,260 @@
+"""Requests and responses of the gateway: field names, limits and defaults of the wire.
+
+Rules of this file
+    - A request refuses what it does not know, but for a `$schema` that editors put there, and
+      takes `null` for "not given". Types are strict: `"5"` is no number, `true` is none either.
+    - A response leaves out what is not set, except where clients require the field.
+    - What needs the API server's knowledge (is it a CIDR? may it change?) is the CRD's to refuse.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic.alias_generators import to_camel
+
+from isola_lifecycle.sandbox.conditions import Phase
+from isola_rest.identifiers import CommandId, ContainerName, SandboxId, SnapshotName
+
+_INT64 = 2**63 - 1
+Seconds = Annotated[int, Field(ge=1, le=_INT64)]
+
+# What the CRD fills in; the published client refuses a sandbox without it.
+DEFAULT_STARTUP_TIMEOUT_SECONDS = 90
+
+
+class Wire(BaseModel):
+    """What goes over the wire: camelCase there, our names here."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel, populate_by_name=True, extra="forbid", strict=True
+    )
+
+
+class Body(Wire):
+    """A whole request body."""
+
+    schema_: str | None = Field(
+        default=None, alias="$schema", exclude=True, description="Tolerated, not read."
+    )
+
+
+class Resources(Wire):
+    """Amounts, as Kubernetes quantities."""
+
+    cpu: str | None = Field(default=None, examples=["500m"])
+    memory: str | None = Field(default=None, examples=["512Mi"])
+    ephemeral_storage: str | None = Field(default=None, examples=["1Gi"])
+
+
+class ResourceRequirements(Wire):
+    """What a container may use at most, and what is set aside for it."""
+
+    limits: Resources | None = None
+    requests: Resources | None = None
+
+
+class ContainerInfo(Wire):
+    """A container of a sandbox. `env` is never shown."""
+
+    name: str
+    image: str
+    command: list[str] | None = None
+    rootfs_snapshot_name: str | None = None
+    resources: ResourceRequirements | None = None
+
+
+class Container(Wire):
+    """A container to be run."""
+
+    image: Annotated[str, StringConstraints(min_length=1)]
+    name: ContainerName | None = Field(
+        default=None, description="Default: `sandbox0`, `sandbox1` ..."
+    )
+    command: list[str] | None = Field(
+        default=None, description="The whole argv. Default: sleep for ever."
+    )
+    env: dict[str, str] | None = Field(default=None, description="Write-only.")
+    rootfs_snapshot_name: SnapshotName | None = Field(
+        default=None, description="Start from this snapshot of a root file system."
+    )
+    resources: ResourceRequirements | None = None
+
+
+class PodTemplate(Wire):
+    """What a sandbox runs."""
+
+    containers: Annotated[list[Container], Field(min_length=1)]
+
+
+class PodTemplateInfo(Wire):
+    """What a sandbox runs, as shown."""
+
+    containers: list[ContainerInfo]
+
+
+class Network(Wire):
+    """What a sandbox may reach. Without it: nothing."""
+
+    allow_internet_egress: bool | None = None
+    allowed_egress_cidrs: (
+        Annotated[list[Annotated[str, StringConstraints(max_length=43)]], Field(max_length=16)]
+        | None
+    ) = Field(default=None, alias="allowedEgressCIDRs")
+    allow_cluster_dns: bool | None = Field(default=None, alias="allowClusterDNS")
+    nameservers: Annotated[list[str], Field(max_length=3)] | None = None
+    allow_ipv6_egress: bool | None = Field(default=None, alias="allowIPv6Egress")
+    egress_rate_limit_bytes_per_second: Annotated[int, Field(ge=1, le=10**12)] | None = None
+
+
+class SnapshotRootfs(Wire):
+    """How the root file system is kept at the end."""
+
+    snapshot_name: SnapshotName | None = Field(
+        default=None, description="Default: the sandbox's id."
+    )
+    timeout_seconds: Seconds | None = Field(default=None, description="Default: 300.")
+
+
+class TerminationType(StrEnum):
+    """What happens at the end of a sandbox."""
+
+    DELETE = "Delete"
+    SNAPSHOT_ROOTFS = "SnapshotRootfs"
+
+
+class TerminationPolicy(Wire):
+    """What happens at the end of a sandbox."""
+
+    type: TerminationType = TerminationType.DELETE
+    snapshot_rootfs: SnapshotRootfs | None = None
+
+    @model_validator(mode="after")
+    def _needs_its_own_settings(self) -> Self:
+        if (self.type is TerminationType.SNAPSHOT_ROOTFS) != (self.snapshot_rootfs is not None):
+            raise ValueError("snapshotRootfs belongs to the type SnapshotRootfs, and only to it")
+        return self
+
+
+class CreateSandboxRequest(Body):
+    """A sandbox to be created."""
+
+    pod_template: PodTemplate
+    timeout_seconds: Seconds | None = Field(
+        default=None, description="Lifetime. Default: no limit."
+    )
+    startup_timeout_seconds: Seconds | None = Field(
+        default=None, description=f"Default: {DEFAULT_STARTUP_TIMEOUT_SECONDS}."
+    )
+    network: Network | None = None
+    termination_policy: TerminationPolicy | None = None
+
+    @model_validator(mode="after")
+    def _snapshots_one_container(self) -> Self:
+        policy = self.termination_policy
+        wants_snapshot = policy is not None and policy.type is TerminationType.SNAPSHOT_ROOTFS
+        if wants_snapshot and len(self.pod_template.containers) > 1:
+            raise ValueError("terminationPolicy SnapshotRootfs needs exactly one container")
+        return self
+
+
+class SandboxSummary(Wire):
+    """A sandbox in a list."""
+
+    id: SandboxId
+    status: Phase
+    creation_timestamp: datetime
+
+
+class SandboxResponse(SandboxSummary):
+    """A sandbox."""
+
+    pod_template: PodTemplateInfo
+    startup_timeout_seconds: int = DEFAULT_STARTUP_TIMEOUT_SECONDS
+    timeout_seconds: int | None = None
+    network: Network | None = None
+    termination_policy: TerminationPolicy | None = None
+    reason: str | None = Field(
+        default=None, description="Why the status is what it is, in one word."
+    )
+    message: str | None = Field(default=None, description="Why, for people.")
+    exit_code: int | None = Field(default=None, description="Of a sandbox that ended by itself.")
+    node: str | None = Field(default=None, description="The node it was assigned to.")
+
+
+class SandboxList(Wire):
+    """All sandboxes."""
+
+    sandboxes: list[SandboxSummary]
+
+
+class HistoryEntry(BaseModel):
+    """An entry of a sandbox's log, exactly as in `status.conditions` of the custom resource."""
+
+    sequence: int
+    type: str
+    status: Literal["True", "False", "Unknown"]
+    reason: str
+    message: str
+    lastTransitionTime: datetime  # noqa: N815 - the wire's own name
+    observedGeneration: int  # noqa: N815
+    actor: str
+    requestId: str | None = None  # noqa: N815
+    data: dict[str, str] | None = None
+    digest: str
+
+
+class History(Wire):
+    """A sandbox's log."""
+
+    id: SandboxId
+    entries: list[HistoryEntry]
+
+
+class CreateCommandRequest(Body):
+    """A command to be started."""
+
+    args: Annotated[list[str], Field(min_length=1)] = Field(
+        description="argv; its first item is looked up in PATH."
+    )
+    env: dict[str, str] | None = Field(default=None, description="Merged over the container's.")
+    cwd: str | None = Field(
+        default=None, description="Default: that of the container's main process."
+    )
+    timeout_seconds: Seconds | None = Field(default=None, description="Killed when it runs longer.")
+
+
+class CreateCommandResponse(Wire):
+    """A command that was started."""
+
+    model_config = ConfigDict(extra="allow")
+
+    id: CommandId
+
+
+class CommandStatus(Wire):
+    """Whether a command has ended, and how."""
+
+    model_config = ConfigDict(extra="allow")
+
+    exit_code: int | None = Field(description="null while it runs; -1 for the end by a signal.")
+
+
+class Health(BaseModel):
+    """A probe's answer."""
+
+    status: Literal["ok"] = "ok"
+
+
+class Version(Wire):
+    """What is running. `goVersion` is kept for old clients: here it names Python's version."""
+
+    git_version: str
+    go_version: str
+    platform: str
+    git_commit: str | None = None
+    git_tree_state: str | None = None
+    build_date: str | None = None

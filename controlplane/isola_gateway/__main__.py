@@ -1,0 +1,66 @@
+"""Start the gateway: `python3 -m isola_gateway`. Only here are clock and environment read."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from datetime import UTC, datetime
+
+from hypercorn.asyncio import serve  # pyright: ignore[reportUnknownVariableType]
+
+from isola_gateway.app import create_app
+from isola_gateway.logs import configure
+from isola_gateway.server import listening_socket, server_config
+from isola_gateway.settings import Settings, SettingsError, settings_from
+from isola_gateway.sidecars import HttpSidecars, sessions
+from isola_store.client import KubernetesClient
+from isola_store.kubernetes import KubernetesSandboxes
+from isola_store.reflector import sandbox_reflector
+
+MISCONFIGURED = 2
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)  # noqa: TID251 - this is where the clock is read
+
+
+async def _run(settings: Settings) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    kubeconfig = os.environ.get("KUBECONFIG")
+    async with (
+        await KubernetesClient.connect(kubeconfig) as client,
+        sessions() as session,
+        asyncio.TaskGroup() as tasks,
+    ):
+        view = sandbox_reflector(client, settings.namespace)
+        app = create_app(
+            view=view,
+            store=KubernetesSandboxes(client, settings.namespace),
+            sidecars=HttpSidecars(session),
+            clock=_now,
+        )
+        watching = tasks.create_task(view.run())
+        with listening_socket(settings.port) as listener:
+            await serve(app, server_config(listener), shutdown_trigger=stop.wait)
+        watching.cancel()
+
+
+def main() -> int:
+    """Run until told to stop, and return the exit code."""
+    try:
+        settings = settings_from(os.environ)
+    except SettingsError as error:
+        sys.stderr.write(f"isola_gateway: {error}\n")
+        return MISCONFIGURED
+    configure(settings.log_level, dev_mode=settings.dev_mode)
+    asyncio.run(_run(settings))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,92 @@
+"""The application: everything that answers a request, put together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from quart import Quart
+from quart.routing import QuartRule
+
+from isola_gateway.connection import Connection, GatewayRequest
+from isola_gateway.lookup import Lookup
+from isola_gateway.metrics import Metrics
+from isola_gateway.ports import SandboxView, SandboxWriter, SidecarTransport
+from isola_gateway.problems import problem_response
+from isola_gateway.proxy import Proxy
+from isola_gateway.routes.commands import CommandRoutes
+from isola_gateway.routes.files import FileRoutes
+from isola_gateway.routes.operations import OperationRoutes
+from isola_gateway.routes.sandboxes import SandboxRoutes
+
+
+class _Rule(QuartRule):
+    """A route for the methods that it names, and no others.
+
+    A HEAD that comes with each GET would open streams that last for ever and show nothing.
+    """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)  # pyright: ignore[reportUnknownMemberType]
+        if self.methods:
+            self.methods.discard("HEAD")
+
+
+class Gateway(Quart):
+    """Quart without its opinions on HEAD."""
+
+    request_class = GatewayRequest
+    url_rule_class = _Rule
+
+
+def create_app(
+    *,
+    view: SandboxView,
+    store: SandboxWriter,
+    sidecars: SidecarTransport,
+    clock: Callable[[], datetime],
+    metrics: Metrics | None = None,
+) -> Quart:
+    """Return the gateway's application.
+
+    Args:
+        view: What reads are answered from.
+        store: Where writes go.
+        sidecars: What commands and files go to.
+        clock: Tells the time of log entries, UTC.
+        metrics: Where requests are counted.
+    """
+    metrics = metrics or Metrics()
+    app = Gateway(__name__, static_folder=None)
+    handler: Any = partial(Connection, metrics)
+    app.asgi_http_class = handler
+    _configure(app)
+    lookup = Lookup(view, store)
+    proxy = Proxy(lookup, sidecars)
+    for routes in (
+        SandboxRoutes(view, store, lookup, clock),
+        CommandRoutes(proxy),
+        FileRoutes(proxy),
+        OperationRoutes(view, store, metrics),
+    ):
+        app.register_blueprint(routes.blueprint())
+    app.register_error_handler(Exception, _answer)
+    return app
+
+
+def _configure(app: Quart) -> None:
+    # All four would end what may last, or refuse what may be large: `binding` limits JSON bodies,
+    # `binding` and `connection` limit how long a part may take, in either direction.
+    app.config["MAX_CONTENT_LENGTH"] = None
+    app.config["BODY_TIMEOUT"] = None
+    app.config["RESPONSE_TIMEOUT"] = None
+    app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
+    # A path that is almost right is wrong; clients take a redirect for success.
+    app.url_map.merge_slashes = False
+    app.url_map.redirect_defaults = False
+
+
+async def _answer(error: Exception) -> Any:
+    return problem_response(error)

@@ -1,0 +1,275 @@
+"""Every operation of the REST API: what routing, validation and the OpenAPI document go by.
+
+A row is all there is to say about an operation's shape. `binding` checks requests against it,
+`openapi` prints it, and the application refuses to start when a row has no view.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, StringConstraints, TypeAdapter
+
+from isola_gateway.operation import EVENTS, OCTETS, TEXT, Operation, Parameter
+from isola_rest.identifiers import CommandId, ContainerName, SandboxId
+from isola_rest.models import (
+    CommandStatus,
+    CreateCommandRequest,
+    CreateCommandResponse,
+    CreateSandboxRequest,
+    Health,
+    History,
+    SandboxList,
+    SandboxResponse,
+    Version,
+)
+
+# client's long poll (20 s) < this < sidecar's maximum (30 s)
+LONGEST_WAIT_SECONDS = 25
+
+
+def _path(name: str, kind: Any, description: str) -> Parameter:
+    adapter = TypeAdapter[Any](kind)
+    return Parameter(
+        name=name, where="path", adapter=adapter, description=description, required=True
+    )
+
+
+def _query(name: str, kind: Any, description: str, *, required: bool = False) -> Parameter:
+    adapter = TypeAdapter[Any](kind)
+    return Parameter(
+        name=name, where="query", adapter=adapter, description=description, required=required
+    )
+
+
+_ID = _path("id", SandboxId, "The sandbox.")
+_SANDBOX_ID = _path("sandboxId", SandboxId, "The sandbox.")
+_COMMAND_ID = _path("commandId", CommandId, "The command.")
+_CONTAINER = _query(
+    "container", ContainerName, "Which container; needed only where there are several."
+)
+_FILE = _query(
+    "path",
+    Annotated[str, StringConstraints(min_length=1)],
+    "The file; a relative path starts from the container's working directory.",
+    required=True,
+)
+_WAIT = _query(
+    "waitSeconds",
+    Annotated[int, Field(ge=0, le=LONGEST_WAIT_SECONDS)],
+    "Answer when the command has ended, or after so long.",
+)
+_ORDER = _query("order", Literal["asc", "desc"], "`asc` (default): oldest entry first.")
+# Only the sidecar knows what an offset may be; a wrong one is its 400.
+_LAST_EVENT_ID = Parameter(
+    name="Last-Event-ID",
+    where="header",
+    adapter=TypeAdapter[Any](str),
+    description="Continue after this many bytes of output: the `id` of the last event seen.",
+)
+
+_COMMANDS = "/v1/sandboxes/{sandboxId}/commands"
+_COMMAND = f"{_COMMANDS}/{{commandId}}"
+_FILES = "/v1/sandboxes/{id}/filesystem"
+_IN_SANDBOX = (404, 409, 422, 502)
+
+CREATE_SANDBOX = Operation(
+    id="createSandbox",
+    method="POST",
+    path="/v1/sandboxes",
+    tag="Sandboxes",
+    summary="Create a sandbox",
+    success=201,
+    answer=SandboxResponse,
+    body=CreateSandboxRequest,
+    problems=(400, 408, 409, 413, 415, 422, 429),
+)
+LIST_SANDBOXES = Operation(
+    id="listSandboxes",
+    method="GET",
+    path="/v1/sandboxes",
+    tag="Sandboxes",
+    summary="List all sandboxes",
+    answer=SandboxList,
+)
+GET_SANDBOX = Operation(
+    id="getSandbox",
+    method="GET",
+    path="/v1/sandboxes/{id}",
+    tag="Sandboxes",
+    summary="Show a sandbox",
+    answer=SandboxResponse,
+    parameters=(_ID,),
+    problems=(404, 422),
+)
+GET_HISTORY = Operation(
+    id="getSandboxHistory",
+    method="GET",
+    path="/v1/sandboxes/{id}/history",
+    tag="Sandboxes",
+    summary="Show all that happened to a sandbox",
+    answer=History,
+    parameters=(_ID, _ORDER),
+    problems=(404, 422),
+)
+DELETE_SANDBOX = Operation(
+    id="deleteSandbox",
+    method="DELETE",
+    path="/v1/sandboxes/{id}",
+    tag="Sandboxes",
+    summary="End a sandbox; one that does not exist has ended",
+    success=204,
+    parameters=(_ID,),
+    problems=(422, 429, 503),
+)
+CREATE_COMMAND = Operation(
+    id="createCommand",
+    method="POST",
+    path=_COMMANDS,
+    tag="Commands",
+    summary="Start a command",
+    success=202,
+    answer=CreateCommandResponse,
+    body=CreateCommandRequest,
+    parameters=(_SANDBOX_ID, _CONTAINER),
+    problems=(400, 408, 413, 415, *_IN_SANDBOX),
+)
+GET_COMMAND_STATUS = Operation(
+    id="getCommandStatus",
+    method="GET",
+    path=f"{_COMMAND}/status",
+    tag="Commands",
+    summary="Show whether a command has ended, or wait for it",
+    answer=CommandStatus,
+    parameters=(_SANDBOX_ID, _COMMAND_ID, _WAIT),
+    problems=_IN_SANDBOX,
+)
+GET_STDOUT = Operation(
+    id="getCommandStdout",
+    method="GET",
+    path=f"{_COMMAND}/stdout",
+    tag="Commands",
+    summary="Stream a command's standard output from its beginning, or from an offset",
+    answer=EVENTS,
+    parameters=(_SANDBOX_ID, _COMMAND_ID, _LAST_EVENT_ID),
+    problems=(400, *_IN_SANDBOX),
+)
+GET_STDERR = Operation(
+    id="getCommandStderr",
+    method="GET",
+    path=f"{_COMMAND}/stderr",
+    tag="Commands",
+    summary="Stream a command's standard error from its beginning, or from an offset",
+    answer=EVENTS,
+    parameters=(_SANDBOX_ID, _COMMAND_ID, _LAST_EVENT_ID),
+    problems=(400, *_IN_SANDBOX),
+)
+WRITE_STDIN = Operation(
+    id="writeCommandStdin",
+    method="POST",
+    path=f"{_COMMAND}/stdin",
+    tag="Commands",
+    summary="Write to a command's standard input",
+    success=204,
+    body=OCTETS,
+    parameters=(_SANDBOX_ID, _COMMAND_ID),
+    problems=(408, *_IN_SANDBOX),
+)
+CLOSE_STDIN = Operation(
+    id="closeCommandStdin",
+    method="POST",
+    path=f"{_COMMAND}/stdin/close",
+    tag="Commands",
+    summary="Close a command's standard input",
+    success=204,
+    parameters=(_SANDBOX_ID, _COMMAND_ID),
+    problems=_IN_SANDBOX,
+)
+KILL_COMMAND = Operation(
+    id="killCommand",
+    method="DELETE",
+    path=_COMMAND,
+    tag="Commands",
+    summary="Kill a command; one that has ended stays as it is",
+    success=204,
+    parameters=(_SANDBOX_ID, _COMMAND_ID),
+    problems=_IN_SANDBOX,
+)
+READ_FILE = Operation(
+    id="readFile",
+    method="GET",
+    path=_FILES,
+    tag="Files",
+    summary="Download a file",
+    answer=OCTETS,
+    parameters=(_ID, _FILE, _CONTAINER),
+    problems=(400, *_IN_SANDBOX),
+)
+WRITE_FILE = Operation(
+    id="writeFile",
+    method="POST",
+    path=_FILES,
+    tag="Files",
+    summary="Upload a file, its parent directories made where they are missing",
+    success=204,
+    body=OCTETS,
+    parameters=(_ID, _FILE, _CONTAINER),
+    problems=(400, 408, *_IN_SANDBOX),
+)
+
+
+def _probe(name: str, path: str, summary: str, *, problems: tuple[int, ...] = ()) -> Operation:
+    return Operation(
+        id=name,
+        method="GET",
+        path=path,
+        tag="Operations",
+        summary=summary,
+        answer=Health,
+        problems=problems,
+    )
+
+
+HEALTH = _probe("getHealth", "/health", "Is the process alive?")
+HEALTHZ = _probe("getHealthz", "/healthz", "Is the process alive?")
+READY = _probe("getReady", "/ready", "Can it serve?", problems=(503,))
+READYZ = _probe("getReadyz", "/readyz", "Can it serve?", problems=(503,))
+VERSION = Operation(
+    id="getVersion",
+    method="GET",
+    path="/version",
+    tag="Operations",
+    summary="What is running?",
+    answer=Version,
+)
+METRICS = Operation(
+    id="getMetrics",
+    method="GET",
+    path="/metrics",
+    tag="Operations",
+    summary="Counts, in Prometheus' text format",
+    answer=TEXT,
+)
+
+OPERATIONS: tuple[Operation, ...] = (
+    CREATE_SANDBOX,
+    LIST_SANDBOXES,
+    GET_SANDBOX,
+    GET_HISTORY,
+    DELETE_SANDBOX,
+    CREATE_COMMAND,
+    GET_COMMAND_STATUS,
+    GET_STDOUT,
+    GET_STDERR,
+    WRITE_STDIN,
+    CLOSE_STDIN,
+    KILL_COMMAND,
+    READ_FILE,
+    WRITE_FILE,
+    HEALTH,
+    HEALTHZ,
+    READY,
+    READYZ,
+    VERSION,
+    METRICS,
+)

@@ -1,0 +1,81 @@
+"""Which sandbox is meant, and where it can be reached.
+
+Answers come from the copy that a watch keeps, which is a little late. So before the gateway says
+no - not there, not running - it asks the API server once: a sandbox that was just created is
+found, and one that just became ready on another replica's watch takes commands.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from http import HTTPStatus
+
+from isola_gateway.ports import SandboxView, SandboxWriter
+from isola_lifecycle.errors import NotFoundError
+from isola_lifecycle.sandbox.conditions import Phase
+from isola_lifecycle.sandbox.fold import State, fold
+from isola_rest.problem import ProblemError
+from isola_store.port import Sandbox
+
+# How long a write waits until reads show it. A watch takes milliseconds; this is for bad days.
+CATCH_UP_SECONDS = 0.5
+
+
+class Lookup:
+    """Sandboxes by name.
+
+    Args:
+        view: The copy.
+        store: The truth.
+    """
+
+    def __init__(self, view: SandboxView, store: SandboxWriter) -> None:
+        self._view = view
+        self._store = store
+
+    async def find(self, name: str) -> Sandbox:
+        """Return the sandbox of that name.
+
+        Raises:
+            ProblemError: 404, there is none.
+        """
+        return self._view.get(name) or await self._live(name)
+
+    async def address(self, name: str) -> str:
+        """Return the IP address of the running sandbox of that name.
+
+        Raises:
+            ProblemError: 404, there is none; 409, it does not run.
+        """
+        copy = self._view.get(name)
+        if copy and (address := _address(fold(copy.log))):
+            return address
+        state = fold((await self._live(name)).log)
+        if address := _address(state):
+            return address
+        raise ProblemError(HTTPStatus.CONFLICT, _why_not(name, state))
+
+    async def caught_up(self, name: str, version: int) -> None:
+        """Return when reads show the log of that name at `version`, or it takes too long."""
+        try:
+            async with asyncio.timeout(CATCH_UP_SECONDS):
+                while (copy := self._view.get(name)) and copy.log.version < version:
+                    await self._view.changed(name, CATCH_UP_SECONDS)
+        except TimeoutError:
+            return
+
+    async def _live(self, name: str) -> Sandbox:
+        try:
+            return await self._store.read(name)
+        except NotFoundError as error:
+            raise ProblemError(HTTPStatus.NOT_FOUND, f"There is no sandbox {name}") from error
+
+
+def _address(state: State) -> str:
+    return state.pod_ip if state.phase is Phase.RUNNING else ""
+
+
+def _why_not(name: str, state: State) -> str:
+    told = state.outcome or state
+    why = ": ".join(filter(None, (told.reason, told.message)))
+    return f"Sandbox {name} is {state.phase}, not Running{f' ({why})' if why else ''}"

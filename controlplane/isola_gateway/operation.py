@@ -1,0 +1,61 @@
+"""What an operation of the REST API is made of; `contract` lists them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import BaseModel, TypeAdapter
+
+OCTETS = "application/octet-stream"
+EVENTS = "text/event-stream"
+TEXT = "text/plain"
+JSON = "application/json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parameter:
+    """Something a request says outside its body.
+
+    Attributes:
+        name: As on the wire.
+        where: In which part of the request.
+        adapter: What it may be.
+        description: For people.
+        required: Whether it must be there.
+    """
+
+    name: str
+    where: Literal["path", "query", "header"]
+    adapter: TypeAdapter[Any]
+    description: str
+    required: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """A method on a path.
+
+    Attributes:
+        id: Unique, camelCase: the name of a generated client's method.
+        method: HTTP method.
+        path: Template, its parameters in braces.
+        tag: The chapter it belongs to.
+        summary: For people, one line.
+        success: Status when all is well.
+        answer: A model for JSON, else a media type; None for an empty answer.
+        body: Likewise, of the request.
+        parameters: Outside the body.
+        problems: Statuses of problems beside 500.
+    """
+
+    id: str
+    method: Literal["GET", "POST", "DELETE"]
+    path: str
+    tag: str
+    summary: str
+    success: int = 200
+    answer: type[BaseModel] | str | None = None
+    body: type[BaseModel] | str | None = None
+    parameters: tuple[Parameter, ...] = ()
+    problems: tuple[int, ...] = ()

@@ -1,0 +1,122 @@
+"""What the gateway needs of the world, and no more."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from isola_lifecycle.log import Condition
+from isola_store.port import Draft, Sandbox
+
+
+class SandboxView(Protocol):
+    """A copy of all sandboxes, current but for the lag of a watch."""
+
+    @property
+    def synced(self) -> bool:
+        """Return whether the copy has been complete once."""
+        ...
+
+    def get(self, name: str) -> Sandbox | None:
+        """Return the sandbox of that name, or None."""
+        ...
+
+    def list(self) -> Sequence[Sandbox]:
+        """Return all sandboxes."""
+        ...
+
+    async def changed(self, name: str, timeout_seconds: float) -> None:
+        """Return when the sandbox of that name next changes, or the time is over."""
+        ...
+
+
+class SandboxWriter(Protocol):
+    """The part of `isola_store.port.SandboxStore` that the gateway uses; its errors hold here."""
+
+    async def create(self, draft: Draft) -> Sandbox:
+        """Create a Sandbox and return it."""
+        ...
+
+    async def read(self, name: str) -> Sandbox:
+        """Return the Sandbox as it is now."""
+        ...
+
+    async def append(
+        self, name: str, entries: Sequence[Condition], *, expected_version: int
+    ) -> Sandbox:
+        """Append sealed entries and return the Sandbox with them."""
+        ...
+
+    async def delete(self, name: str, *, uid: str) -> None:
+        """Mark the Sandbox for deletion."""
+        ...
+
+
+class SidecarError(Exception):
+    """A sidecar did not answer, or stopped in the middle. The message is for logs only."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """A request to a sidecar.
+
+    Attributes:
+        method: HTTP method.
+        path: Its path there, without a query.
+        query: Parameters, not yet encoded.
+        headers: All that are sent, beside those of HTTP itself.
+        body: What is sent; a stream is read as fast as the sidecar takes it, and once.
+        silence_seconds: How long the sidecar may say nothing once it has the request; None where
+            somebody else watches the time.
+    """
+
+    method: str
+    path: str
+    query: Mapping[str, str] = field(default_factory=dict[str, str])
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    body: bytes | AsyncIterable[bytes] | None = None
+    silence_seconds: float | None = None
+
+
+class Answer(Protocol):
+    """A sidecar's answer, its headers read, its body not yet."""
+
+    @property
+    def status(self) -> int:
+        """Return the HTTP status."""
+        ...
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Return the HTTP headers, whose names compare without case."""
+        ...
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """Yield the body as it arrives.
+
+        Raises:
+            SidecarError: It stopped before its end.
+        """
+        ...
+
+    async def read(self, limit: int) -> bytes:
+        """Return the body, or its first `limit` bytes.
+
+        Raises:
+            SidecarError: It stopped before that.
+        """
+        ...
+
+
+class SidecarTransport(Protocol):
+    """HTTP to the sidecar at an address."""
+
+    def open(self, address: str, call: Call) -> AbstractAsyncContextManager[Answer]:
+        """Send `call` and hold its answer; leaving the context ends what is still under way.
+
+        Raises:
+            SidecarError: No answer came.
+        """
+        ...

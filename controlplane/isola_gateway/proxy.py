@@ -1,0 +1,160 @@
+"""Requests that a sandbox's own sidecar answers.
+
+A sidecar is as trustworthy as the code beside it. So its answer gives a status, a detail, a body
+of the declared kind - and never headers, redirects or a server error's text.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterable, AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from http import HTTPStatus
+from types import TracebackType
+from typing import Any, Self
+
+from pydantic import BaseModel, ValidationError
+from quart import Response
+from quart.wrappers.response import ResponseBody
+
+from isola_gateway.lookup import Lookup
+from isola_gateway.ports import Answer, Call, SidecarError, SidecarTransport
+from isola_rest.problem import ProblemError
+
+# An error's body is read up to here, a JSON answer's up to there.
+PROBLEM_BYTES = 4096
+ANSWER_BYTES = 64 * 1024
+
+# Beyond what the request itself asks the sidecar to wait.
+ANSWER_SECONDS = 10
+# The sidecar sends a comment at least every 15 s: after four missed ones it is gone.
+EVENTS_SILENCE_SECONDS = 60
+FILE_SILENCE_SECONDS = 20
+# How long the sidecar may take no byte of an upload, and how long it may then take to keep it.
+UPLOAD_STALL_SECONDS = 20
+UPLOAD_END_SECONDS = 45
+
+_STREAM_HEADERS = {"Cache-Control": "no-cache, private", "X-Accel-Buffering": "no"}
+
+
+class Relay(ResponseBody):
+    """A sidecar's answer as the body of ours, passed on as it comes.
+
+    Args:
+        answer: Whose body.
+        resources: Closed at the end, however it comes.
+    """
+
+    def __init__(self, answer: Answer, resources: AsyncExitStack) -> None:
+        self._answer = answer
+        self._resources = resources
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        await self._resources.aclose()
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self._answer.chunks()
+
+
+class Proxy:
+    """The way to sidecars.
+
+    Args:
+        lookup: Tells where a sandbox is.
+        transport: Goes there.
+    """
+
+    def __init__(self, lookup: Lookup, transport: SidecarTransport) -> None:
+        self._lookup = lookup
+        self._transport = transport
+
+    async def ask(self, sandbox: str, call: Call, model: type[BaseModel]) -> bytes:
+        """Return the JSON answer to `call`, which is a `model`, as the sidecar wrote it."""
+        async with self._transport.open(await self._lookup.address(sandbox), call) as answer:
+            await _accepted(answer)
+            content = await answer.read(ANSWER_BYTES)
+        try:
+            model.model_validate_json(content)
+        except ValidationError as error:
+            raise SidecarError(f"{call.method} {call.path}: {error}") from error
+        return content
+
+    async def tell(self, sandbox: str, call: Call) -> None:
+        """Carry out `call`, whose answer says no more than that it went well."""
+        async with self._transport.open(await self._lookup.address(sandbox), call) as answer:
+            await _accepted(answer)
+
+    async def stream(self, sandbox: str, call: Call, media_type: str) -> Response:
+        """Return the answer to `call` as a stream that may last for ever."""
+        address = await self._lookup.address(sandbox)
+        async with AsyncExitStack() as stack:
+            answer = await stack.enter_async_context(self._transport.open(address, call))
+            await _accepted(answer)
+            body = Relay(answer, stack.pop_all())
+            return Response(body, content_type=media_type, headers=_STREAM_HEADERS)
+
+    async def upload(self, sandbox: str, call: Call, octets: AsyncIterable[bytes]) -> None:
+        """Carry out `call` with `octets` as its body, as fast as both sides are."""
+        address = await self._lookup.address(sandbox)
+        source = _Source(octets)
+        try:
+            async with asyncio.timeout(UPLOAD_STALL_SECONDS) as deadline:
+                body = source.parts(deadline)
+                async with self._transport.open(address, replace(call, body=body)) as answer:
+                    await _accepted(answer)
+        except TimeoutError as error:
+            raise SidecarError(f"{call.method} {call.path}: stalled") from error
+        except SidecarError:
+            if source.failure:
+                raise source.failure from None
+            raise
+
+
+class _Source:
+    """An upload's octets on their way; it remembers when the client was the one who failed."""
+
+    def __init__(self, octets: AsyncIterable[bytes]) -> None:
+        self._octets = octets
+        self.failure: ProblemError | None = None
+
+    async def parts(self, deadline: asyncio.Timeout) -> AsyncIterator[bytes]:
+        """Yield the octets, moving the deadline on with each step."""
+        clock = asyncio.get_running_loop().time
+        try:
+            async for part in self._octets:
+                deadline.reschedule(clock() + UPLOAD_STALL_SECONDS)
+                yield part
+        except ProblemError as error:
+            self.failure = error
+            raise
+        deadline.reschedule(clock() + UPLOAD_END_SECONDS)
+
+
+async def _accepted(answer: Answer) -> None:
+    if HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
+        return
+    if not HTTPStatus.BAD_REQUEST <= answer.status < HTTPStatus.INTERNAL_SERVER_ERROR:
+        raise SidecarError(f"it answered with status {answer.status}")
+    detail = _detail(await answer.read(PROBLEM_BYTES))
+    delay = answer.headers.get("Retry-After", "")
+    headers = {"Retry-After": delay} if delay.isdecimal() else None
+    raise ProblemError(answer.status, detail, headers=headers)
+
+
+def _detail(content: bytes) -> str:
+    try:
+        told: Any = json.loads(content)
+    except ValueError:
+        return ""
+    detail: Any = told.get("detail") if isinstance(told, dict) else None  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    return detail if isinstance(detail, str) else ""

@@ -1,0 +1,53 @@
+"""`/v1/sandboxes/{id}/filesystem`: one file, down or up, of any size."""
+
+from __future__ import annotations
+
+from quart import Blueprint, Response
+
+from isola_gateway import contract
+from isola_gateway.binding import Given, mount
+from isola_gateway.operation import OCTETS
+from isola_gateway.ports import Call
+from isola_gateway.proxy import FILE_SILENCE_SECONDS, Proxy
+from isola_gateway.routes.answers import no_content
+from isola_gateway.routes.calls import headers, query
+
+_PATH = "/v1/filesystem"
+
+
+class FileRoutes:
+    """Views of files.
+
+    Args:
+        proxy: The way to the sidecar.
+    """
+
+    def __init__(self, proxy: Proxy) -> None:
+        self._proxy = proxy
+
+    def blueprint(self) -> Blueprint:
+        """Return the routes."""
+        views = ((contract.READ_FILE, self.read), (contract.WRITE_FILE, self.write))
+        return mount(Blueprint("files", __name__), views)
+
+    async def read(self, given: Given) -> Response:
+        """Download."""
+        call = Call(
+            method="GET",
+            path=_PATH,
+            query=query(given, "path", "container"),
+            headers=headers(given),
+            silence_seconds=FILE_SILENCE_SECONDS,
+        )
+        return await self._proxy.stream(given["id"], call, OCTETS)
+
+    async def write(self, given: Given) -> Response:
+        """Upload."""
+        call = Call(
+            method="POST",
+            path=_PATH,
+            query=query(given, "path", "container"),
+            headers=headers(given, OCTETS, sized=True),
+        )
+        await self._proxy.upload(given["id"], call, given.octets())
+        return no_content()

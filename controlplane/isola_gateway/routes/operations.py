@@ -1,0 +1,93 @@
+"""Probes, version, counts and the description of this API."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import platform
+from http import HTTPStatus
+from importlib.metadata import version
+
+from quart import Blueprint, Response
+
+from isola_gateway import contract
+from isola_gateway.binding import Given, mount
+from isola_gateway.metrics import CONTENT_TYPE, Metrics
+from isola_gateway.openapi import document
+from isola_gateway.ports import SandboxView, SandboxWriter
+from isola_gateway.routes.answers import json_answer, model_answer
+from isola_lifecycle.errors import LifecycleError, NotFoundError
+from isola_rest.models import Health, Version
+from isola_rest.problem import ProblemError
+
+# No sandbox can have it: ids of the REST API are 22 characters, and people choose better names.
+_PROBE = "isola-readiness-probe"
+_PROBE_SECONDS = 3
+
+
+class OperationRoutes:
+    """Views for those who run it.
+
+    Args:
+        view: Must be in sync for the gateway to be ready.
+        store: Must answer.
+        metrics: What is shown.
+    """
+
+    def __init__(self, view: SandboxView, store: SandboxWriter, metrics: Metrics) -> None:
+        self._view = view
+        self._store = store
+        self._metrics = metrics
+        self._document = json.dumps(document())
+
+    def blueprint(self) -> Blueprint:
+        """Return the routes."""
+        views = (
+            (contract.HEALTH, self.health),
+            (contract.HEALTHZ, self.health),
+            (contract.READY, self.ready),
+            (contract.READYZ, self.ready),
+            (contract.VERSION, self.version),
+            (contract.METRICS, self.metrics),
+        )
+        blueprint = mount(Blueprint("operations", __name__), views)
+        blueprint.add_url_rule("/openapi.json", "openapi", self.openapi)
+        return blueprint
+
+    async def health(self, _: Given) -> Response:
+        """Say that the process lives."""
+        return model_answer(Health())
+
+    async def ready(self, _: Given) -> Response:
+        """Say whether reads and writes would work."""
+        if not self._view.synced:
+            raise _unready("The list of sandboxes has not arrived yet")
+        try:
+            async with asyncio.timeout(_PROBE_SECONDS):
+                await self._store.read(_PROBE)
+        except NotFoundError:
+            pass  # an answer, and the cheapest there is
+        except (LifecycleError, TimeoutError) as error:
+            raise _unready("The Kubernetes API does not answer") from error
+        return model_answer(Health())
+
+    async def version(self, _: Given) -> Response:
+        """Say what is running."""
+        running = Version(
+            git_version=f"v{version('isola-server')}",
+            go_version=f"python{platform.python_version()}",
+            platform=f"{platform.system().lower()}/{platform.machine()}",
+        )
+        return model_answer(running)
+
+    async def metrics(self, _: Given) -> Response:
+        """Show all counts."""
+        return Response(self._metrics.exposition(), content_type=CONTENT_TYPE)
+
+    async def openapi(self) -> Response:
+        """Show the description of this API."""
+        return json_answer(self._document)
+
+
+def _unready(detail: str) -> ProblemError:
+    return ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, detail)

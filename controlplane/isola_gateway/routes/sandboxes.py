@@ -1,0 +1,128 @@
+"""`/v1/sandboxes`: what is there, and what has become of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import datetime
+from http import HTTPStatus
+
+from quart import Blueprint, Response
+from tenacity import (
+    AsyncRetrying,
+    retry_if_exception_type,
+    stop_after_attempt,
+    wait_random_exponential,
+)
+
+from isola_gateway import contract
+from isola_gateway.binding import Given, mount
+from isola_gateway.lookup import Lookup
+from isola_gateway.mapping import response_of, spec_of, summary_of
+from isola_gateway.ports import SandboxView, SandboxWriter
+from isola_gateway.routes.answers import json_answer, model_answer, no_content
+from isola_lifecycle.codec import encode
+from isola_lifecycle.errors import ExpectedVersionError, NotFoundError
+from isola_lifecycle.sandbox.decide import request_termination
+from isola_lifecycle.sandbox.fold import extend, fold
+from isola_rest.identifiers import generated_id
+from isola_rest.models import CreateSandboxRequest, SandboxList
+from isola_store.port import Draft
+
+# Another writer needs milliseconds between two of its appends; so many losses in a row do not
+# happen to one who reads again each time.
+_APPEND_ATTEMPTS = 8
+
+
+class SandboxRoutes:
+    """Views of sandboxes.
+
+    Args:
+        view: What is read.
+        store: Where it is written.
+        lookup: Finds one by name.
+        clock: Tells the time of entries, UTC.
+    """
+
+    def __init__(
+        self,
+        view: SandboxView,
+        store: SandboxWriter,
+        lookup: Lookup,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._view = view
+        self._store = store
+        self._lookup = lookup
+        self._clock = clock
+
+    def blueprint(self) -> Blueprint:
+        """Return the routes."""
+        views = (
+            (contract.CREATE_SANDBOX, self.create),
+            (contract.LIST_SANDBOXES, self.list),
+            (contract.GET_SANDBOX, self.get),
+            (contract.GET_HISTORY, self.history),
+            (contract.DELETE_SANDBOX, self.delete),
+        )
+        return mount(Blueprint("sandboxes", __name__), views)
+
+    async def create(self, given: Given) -> Response:
+        """Create a Sandbox; the operator does the rest."""
+        asked = await given.json(CreateSandboxRequest)
+        name = generated_id()
+        draft = Draft(
+            name=name,
+            spec=spec_of(asked, name),
+            caller=given.request.caller,
+            request_id=given.request.request_id,
+        )
+        created = await self._store.create(draft)
+        response = model_answer(response_of(created), HTTPStatus.CREATED)
+        response.headers["Location"] = f"/v1/sandboxes/{name}"
+        return response
+
+    async def list(self, _: Given) -> Response:
+        """Show all sandboxes, oldest first."""
+        oldest_first = sorted(self._view.list(), key=lambda s: (s.created_at, s.name))
+        return model_answer(SandboxList(sandboxes=[summary_of(s) for s in oldest_first]))
+
+    async def get(self, given: Given) -> Response:
+        """Show one."""
+        return model_answer(response_of(await self._lookup.find(given["id"])))
+
+    async def history(self, given: Given) -> Response:
+        """Show its log."""
+        sandbox = await self._lookup.find(given["id"])
+        entries = [encode(entry) for entry in sandbox.log]
+        if given.values.get("order") == "desc":
+            entries.reverse()
+        return json_answer(json.dumps({"id": sandbox.name, "entries": entries}))
+
+    async def delete(self, given: Given) -> Response:
+        """Record who wants it gone, then mark it for deletion."""
+        name = given["id"]
+        async for attempt in AsyncRetrying(
+            retry=retry_if_exception_type(ExpectedVersionError),
+            stop=stop_after_attempt(_APPEND_ATTEMPTS),
+            wait=wait_random_exponential(multiplier=0.01, max=0.2),
+            reraise=True,
+        ):
+            with attempt:
+                try:
+                    await self._terminate(name, given)
+                except NotFoundError:
+                    return no_content()
+        return no_content()
+
+    async def _terminate(self, name: str, given: Given) -> None:
+        # A crash between the two writes is no harm: the operator deletes what it finds requested.
+        sandbox = await self._store.read(name)
+        facts = request_termination(
+            fold(sandbox.log), caller=given.request.caller, request_id=given.request.request_id
+        )
+        if facts and not sandbox.deleting:
+            entries = extend(sandbox.log, facts, at=self._clock(), generation=sandbox.generation)
+            sandbox = await self._store.append(name, entries, expected_version=sandbox.log.version)
+        await self._store.delete(name, uid=sandbox.uid)
+        await self._lookup.caught_up(name, sandbox.log.version)

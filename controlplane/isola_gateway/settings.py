@@ -1,0 +1,69 @@
+"""What the environment says, checked once, before anything starts."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+_TRUE = {"1", "t", "true"}
+_FALSE = {"", "0", "f", "false"}
+_PORTS = range(1, 65536)
+
+
+class SettingsError(Exception):
+    """The environment does not say what it has to say. The message names the variable."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything that can be set.
+
+    Attributes:
+        namespace: Where the sandboxes live (`ISOLA_SANDBOX_NAMESPACE`).
+        port: Of the HTTP server (`ISOLA_HTTP_PORT`).
+        log_level: The least level that is logged, as in `logging` (`ISOLA_LOG_LEVEL`).
+        dev_mode: Whether logs are for a terminal, not JSON (`ISOLA_DEV_MODE`).
+    """
+
+    namespace: str
+    port: int = 8080
+    log_level: int = logging.INFO
+    dev_mode: bool = False
+
+
+def settings_from(environment: Mapping[str, str]) -> Settings:
+    """Return the settings that `environment` holds.
+
+    Raises:
+        SettingsError: A variable is missing or wrong.
+    """
+    namespace = environment.get("ISOLA_SANDBOX_NAMESPACE", "")
+    if not namespace:
+        raise SettingsError("ISOLA_SANDBOX_NAMESPACE must name the namespace of the sandboxes")
+    return Settings(
+        namespace=namespace,
+        port=_port(environment.get("ISOLA_HTTP_PORT", "8080")),
+        log_level=_level(environment.get("ISOLA_LOG_LEVEL", "info")),
+        dev_mode=_truth(environment.get("ISOLA_DEV_MODE", "false")),
+    )
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) not in _PORTS:
+        raise SettingsError(f"ISOLA_HTTP_PORT must be a port from 1 to 65535, not {text!r}")
+    return int(text)
+
+
+def _level(text: str) -> int:
+    levels = logging.getLevelNamesMapping()
+    if text.upper() not in levels:
+        raise SettingsError(f"ISOLA_LOG_LEVEL must be debug, info, warning or error, not {text!r}")
+    return levels[text.upper()]
+
+
+def _truth(text: str) -> bool:
+    word = text.lower()
+    if word not in _TRUE | _FALSE:
+        raise SettingsError(f"ISOLA_DEV_MODE must be true or false, not {text!r}")
+    return word in _TRUE

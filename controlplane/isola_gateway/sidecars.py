@@ -1,0 +1,130 @@
+"""HTTP to sidecars, by aiohttp.
+
+- Connections are kept and reused, as many as there are requests: streams last for ever, and no
+  request may wait for another one's end.
+- What a policy engine or a starting sidecar refuses is tried again for a moment, as long as
+  nothing was sent. A request that was sent is never repeated: it may have been carried out.
+- Redirects, cookies, proxies and compression are not followed, kept, used or undone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+import aiohttp
+from tenacity import (
+    AsyncRetrying,
+    retry_if_exception_type,
+    stop_after_delay,
+    wait_random_exponential,
+)
+from yarl import URL
+
+from isola_gateway.ports import Answer, Call, SidecarError
+from isola_lifecycle.naming import SIDECAR_PORT
+
+# A new pod's traffic may be refused until the policy engine knows it: 25-240 ms were measured.
+PATIENCE = timedelta(seconds=2)
+# Where packets are dropped instead, a new attempt is quicker than the kernel's repetition.
+CONNECT_SECONDS = 1.0
+# Less than the sidecar's 120 s, so that it is not the sidecar who closes first; and short, because
+# addresses of pods are given to others.
+KEEP_ALIVE_SECONDS = 15
+
+_NOT_CONNECTED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
+_BROKEN = (aiohttp.ClientError, TimeoutError, OSError)
+
+
+class HttpSidecars:
+    """A `SidecarTransport`.
+
+    Args:
+        session: From `sessions`.
+        port: Where sidecars listen.
+        patience: How long a connection is attempted.
+    """
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        *,
+        port: int = SIDECAR_PORT,
+        patience: timedelta = PATIENCE,
+    ) -> None:
+        self._session = session
+        self._port = port
+        self._retrying = AsyncRetrying(
+            retry=retry_if_exception_type(_NOT_CONNECTED),
+            stop=stop_after_delay(patience),
+            wait=wait_random_exponential(multiplier=0.05, max=0.5),
+            reraise=True,
+        )
+
+    @asynccontextmanager
+    async def open(self, address: str, call: Call) -> AsyncGenerator[Answer]:
+        """Send `call` and hold its answer; see `SidecarTransport.open`."""
+        url = URL.build(
+            scheme="http", host=address, port=self._port, path=call.path, query=call.query
+        )
+        try:
+            response: aiohttp.ClientResponse = await self._retrying.copy()(self._sent, url, call)
+        except _BROKEN as error:
+            raise SidecarError(f"{call.method} {url}: {error!r}") from error
+        async with response:
+            yield _HttpAnswer(response)
+
+    async def _sent(self, url: URL, call: Call) -> aiohttp.ClientResponse:
+        limits = aiohttp.ClientTimeout(
+            total=None, sock_connect=CONNECT_SECONDS, sock_read=call.silence_seconds
+        )
+        return await self._session.request(
+            call.method,
+            url,
+            data=call.body,
+            headers=call.headers,
+            allow_redirects=False,
+            timeout=limits,
+        )
+
+
+class _HttpAnswer:
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        self._response = response
+
+    @property
+    def status(self) -> int:
+        return self._response.status
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return self._response.headers
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        try:
+            async for part in self._response.content.iter_any():
+                yield part
+        except _BROKEN as error:
+            raise SidecarError(f"{self._response.url}: broke off: {error!r}") from error
+
+    async def read(self, limit: int) -> bytes:
+        content = bytearray()
+        async for part in self.chunks():
+            content += part
+            if len(content) >= limit:
+                break
+        return bytes(content[:limit])
+
+
+def sessions() -> aiohttp.ClientSession:
+    """Return a session for `HttpSidecars`, to be used as a context manager in a running loop."""
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(
+            limit=0, limit_per_host=0, keepalive_timeout=KEEP_ALIVE_SECONDS, use_dns_cache=False
+        ),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=False,
+        trust_env=False,
+        skip_auto_headers=("Accept", "Accept-Encoding", "User-Agent", "Content-Type"),
+    )

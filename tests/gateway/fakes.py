@@ -1,0 +1,247 @@
+"""The gateway's ports, without a cluster and without a sandbox."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from quart import Quart
+
+from isola_gateway.app import create_app
+from isola_gateway.metrics import Metrics
+from isola_gateway.ports import Answer, Call, SidecarError, SidecarTransport
+from isola_lifecycle.log import Fact, Status
+from isola_lifecycle.sandbox.fold import extend
+from isola_store.memory import MemorySandboxes
+from isola_store.port import Draft, Sandbox
+
+START = datetime(2026, 11, 24, 1, 40, tzinfo=UTC)
+ADDRESS = "10.244.1.7"
+
+# `quart.typing.TestClientProtocol` leaves half of it untyped.
+Client = Any
+
+
+class Clock:
+    """A second later each time it is read."""
+
+    def __init__(self) -> None:
+        self.now = START
+
+    def __call__(self) -> datetime:
+        self.now += timedelta(seconds=1)
+        return self.now
+
+
+class MemoryView:
+    """A copy that follows at once, or not at all while it `lags`."""
+
+    def __init__(self) -> None:
+        self.synced = True
+        self.lags = False
+        self._copy: dict[str, Sandbox] = {}
+        self._changes = asyncio.Event()
+
+    def get(self, name: str) -> Sandbox | None:
+        return self._copy.get(name)
+
+    def list(self) -> Sequence[Sandbox]:
+        return tuple(self._copy.values())
+
+    async def changed(self, name: str, timeout_seconds: float) -> None:
+        assert name
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                await self._changes.wait()
+        except TimeoutError:
+            return
+
+    def take(self, sandbox: Sandbox) -> None:
+        if self.lags:
+            return
+        if sandbox.deleting and not sandbox.finalizers:
+            self._copy.pop(sandbox.name, None)
+        else:
+            self._copy[sandbox.name] = sandbox
+        self._changes.set()
+        self._changes = asyncio.Event()
+
+
+class WatchedSandboxes(MemorySandboxes):
+    """A store whose changes a view follows, and that fails where it is told to."""
+
+    def __init__(self, view: MemoryView, clock: Clock) -> None:
+        super().__init__(clock)
+        self.view = view
+        self.failures: list[Exception] = []
+        self.writes: list[str] = []
+
+    async def create(self, draft: Draft) -> Sandbox:
+        self._fail()
+        return await super().create(draft)
+
+    async def read(self, name: str) -> Sandbox:
+        self._fail()
+        return await super().read(name)
+
+    async def append(self, name: str, entries: Any, *, expected_version: int) -> Sandbox:
+        self.writes.append("append")
+        return await super().append(name, entries, expected_version=expected_version)
+
+    async def delete(self, name: str, *, uid: str) -> None:
+        self.writes.append("delete")
+        await super().delete(name, uid=uid)
+
+    def _fail(self) -> None:
+        if self.failures:
+            raise self.failures.pop(0)
+
+    def _keep(self, sandbox: Sandbox) -> Sandbox:
+        kept = super()._keep(sandbox)
+        self.view.take(kept)
+        return kept
+
+
+@dataclass
+class Scripted:
+    """An answer that a sandbox's sidecar will give.
+
+    Attributes:
+        status: HTTP status.
+        parts: Its body, as it comes.
+        headers: HTTP headers.
+        breaks: Whether it breaks off after the last part.
+        hangs: Whether nothing, not even the end, comes after the last part.
+    """
+
+    status: int = 200
+    parts: Sequence[bytes] = ()
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    breaks: bool = False
+    hangs: bool = False
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        for part in self.parts:
+            yield part
+        if self.breaks:
+            raise SidecarError("broke off")
+        if self.hangs:
+            await asyncio.Event().wait()
+
+    async def read(self, limit: int) -> bytes:
+        return b"".join([part async for part in self.chunks()])[:limit]
+
+
+@dataclass
+class Received:
+    """A call that a sidecar got."""
+
+    address: str
+    call: Call
+    body: bytes
+
+
+class FakeSidecars:
+    """A `SidecarTransport` whose sidecars say what the test wants."""
+
+    def __init__(self) -> None:
+        self.received: list[Received] = []
+        self.answer: Scripted = Scripted()
+        self.unreachable = False
+        self.open_answers = 0
+
+    def says(self, status: int = 200, body: object = None, **more: Any) -> None:
+        parts = () if body is None else (json.dumps(body).encode(),)
+        self.answer = Scripted(status, more.pop("parts", parts), **more)
+
+    @asynccontextmanager
+    async def open(self, address: str, call: Call) -> AsyncGenerator[Answer]:
+        body = call.body or b""
+        if not isinstance(body, bytes):
+            body = await _gathered(body)
+        self.received.append(Received(address, call, body))
+        if self.unreachable:
+            raise SidecarError("connection refused")
+        self.open_answers += 1
+        try:
+            yield self.answer
+        finally:
+            self.open_answers -= 1
+
+
+async def _gathered(parts: Any) -> bytes:
+    try:
+        return b"".join([part async for part in parts])
+    except Exception as error:
+        # What an HTTP client makes of a body that fails on its way.
+        raise SidecarError("the body broke off") from error
+
+
+@dataclass
+class World:
+    """A gateway and all that it can reach."""
+
+    clock: Clock
+    view: MemoryView
+    store: WatchedSandboxes
+    sidecars: FakeSidecars
+    metrics: Metrics
+
+    def app(self, sidecars: SidecarTransport | None = None) -> Quart:
+        return create_app(
+            view=self.view,
+            store=self.store,
+            sidecars=sidecars or self.sidecars,
+            clock=self.clock,
+            metrics=self.metrics,
+        )
+
+    async def records(self, name: str, *facts: Fact) -> Sandbox:
+        sandbox = await self.store.read(name)
+        entries = extend(sandbox.log, facts, at=self.clock(), generation=1)
+        return await MemorySandboxes.append(
+            self.store, name, entries, expected_version=sandbox.log.version
+        )
+
+    async def exists(self, name: str = "box", *facts: Fact, **spec: Any) -> Sandbox:
+        await self.store.create(Draft(name=name, spec={**TEMPLATE, **spec}))
+        return await self.records(name, *facts)
+
+    async def runs(self, name: str = "box", address: str = ADDRESS) -> Sandbox:
+        return await self.exists(name, *started(address))
+
+
+TEMPLATE = {"podTemplate": {"spec": {"containers": [{"name": "sandbox0", "image": "busybox"}]}}}
+
+
+def world() -> World:
+    clock, view = Clock(), MemoryView()
+    return World(clock, view, WatchedSandboxes(view, clock), FakeSidecars(), Metrics())
+
+
+def fact(
+    about: str, reason: str, message: str = "as it was seen", *, holds: bool = True, **data: str
+) -> Fact:
+    return Fact(
+        type=about,
+        status=Status.of(holds),
+        reason=reason,
+        message=message,
+        actor="operator",
+        data=data,
+    )
+
+
+def started(address: str = ADDRESS) -> tuple[Fact, ...]:
+    return (
+        fact("Accepted", "SpecValid"),
+        fact("PodCreated", "PodCreated", pod="box-pod", podUID="u-1"),
+        fact("Scheduled", "NodeAssigned", node="worker-1"),
+        fact("Started", "ContainersStarted"),
+        fact("Ready", "PodReady", "The sandbox accepts commands", podIP=address),
+    )
