@@ -13,6 +13,8 @@ import yaml
 CHART = Path(__file__).parents[2] / "chart"
 RELEASE_NAMESPACE = "isola-system"
 SANDBOX_NAMESPACE = "isola-sandboxes"
+ABOUT = yaml.safe_load((CHART / "Chart.yaml").read_text())
+VERSION: str = ABOUT["appVersion"]
 SHIPPED_CRDS = tuple(sorted((CHART / "files" / "crds").glob("*.yaml")))
 
 Manifest = dict[str, Any]

@@ -8,6 +8,7 @@ import pytest
 from chart.rendering import (
     RELEASE_NAMESPACE,
     SANDBOX_NAMESPACE,
+    VERSION,
     Chart,
     Manifest,
     Manifests,
@@ -166,7 +167,9 @@ def image(manifests: Manifests, deployment: str) -> str:
 @pytest.mark.parametrize(
     ("settings", "registry", "expected"),
     [
-        pytest.param({}, "", "ghcr.io/isola-run/isola-operator:0.1.0", id="default: app version"),
+        pytest.param(
+            {}, "", f"ghcr.io/isola-run/isola-operator:{VERSION}", id="default: app version"
+        ),
         pytest.param({"tag": "7"}, "", "ghcr.io/isola-run/isola-operator:7", id="tag"),
         pytest.param(
             {"tag": "7", "digest": DIGEST},
@@ -175,9 +178,9 @@ def image(manifests: Manifests, deployment: str) -> str:
             id="the digest wins over the tag",
         ),
         pytest.param(
-            {}, "mirror:5000/x/", "mirror:5000/x/isola-operator:0.1.0", id="global registry"
+            {}, "mirror:5000/x/", f"mirror:5000/x/isola-operator:{VERSION}", id="global registry"
         ),
-        pytest.param({"registry": ""}, "", "isola-operator:0.1.0", id="no registry"),
+        pytest.param({"registry": ""}, "", f"isola-operator:{VERSION}", id="no registry"),
     ],
 )
 def test_an_image_is_named_by_registry_repository_and_digest_or_tag(
@@ -189,10 +192,10 @@ def test_an_image_is_named_by_registry_repository_and_digest_or_tag(
 
 def test_each_component_has_an_image_of_its_own(chart: Chart) -> None:
     manifests = chart.render()
-    assert image(manifests, "isola-api-gateway") == "ghcr.io/isola-run/isola-api-gateway:0.1.0"
+    assert image(manifests, "isola-api-gateway") == f"ghcr.io/isola-run/isola-api-gateway:{VERSION}"
     assert (
         manifests.environment("isola-operator")["ISOLA_SANDBOX_SIDECAR_IMAGE"]
-        == "ghcr.io/isola-run/isola-sandbox-sidecar:0.1.0"
+        == f"ghcr.io/isola-run/isola-sandbox-sidecar:{VERSION}"
     )
 
 
@@ -201,7 +204,7 @@ def test_the_operator_is_told_all_it_must_know(chart: Chart) -> None:
         "ISOLA_NAMESPACE": None,
         "ISOLA_POD_NAME": None,
         "ISOLA_SANDBOX_NAMESPACE": "isola-sandboxes",
-        "ISOLA_SANDBOX_SIDECAR_IMAGE": "ghcr.io/isola-run/isola-sandbox-sidecar:0.1.0",
+        "ISOLA_SANDBOX_SIDECAR_IMAGE": f"ghcr.io/isola-run/isola-sandbox-sidecar:{VERSION}",
         "ISOLA_SANDBOX_SIDECAR_IMAGE_PULL_POLICY": "IfNotPresent",
         "ISOLA_RUNTIME_CLASS": "gvisor",
         "ISOLA_LEADER_ELECTION": "false",

@@ -2,13 +2,14 @@
 
 import itertools
 import json
+import tomllib
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import yaml
 
-from chart.rendering import CHART, RELEASE_NAMESPACE, Chart, RefusedError, Values
+from chart.rendering import ABOUT, CHART, RELEASE_NAMESPACE, Chart, RefusedError, Values
 
 SCHEMA = json.loads((CHART / "values.schema.json").read_text())
 DEFAULTS = yaml.safe_load((CHART / "values.yaml").read_text())
@@ -197,6 +198,6 @@ def test_what_makes_sense_is_accepted(chart: Chart, values: Values) -> None:
     assert chart.render(values).of("Deployment")
 
 
-def test_versions_of_chart_and_application_are_one() -> None:
-    about = yaml.safe_load((CHART / "Chart.yaml").read_text())
-    assert about["version"] == about["appVersion"]
+def test_chart_application_and_programs_carry_one_version() -> None:
+    project = tomllib.loads((CHART.parent / "pyproject.toml").read_text())["project"]
+    assert ABOUT["version"] == ABOUT["appVersion"] == project["version"]
