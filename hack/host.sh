@@ -58,16 +58,20 @@ start_docker() {
   fi
   # A daemon that was killed leaves its pid behind, and the next one refuses to start if any process has that number.
   local pidfile=/var/run/docker.pid
-  if [ -f $pidfile ] && [ "$(cat "/proc/$(cat $pidfile)/comm" 2>/dev/null)" != dockerd ]; then rm -f $pidfile; fi
+  if [ -f $pidfile ] && ! is_dockerd "$(cat $pidfile)"; then rm -f $pidfile; fi
   # A session of its own: Ctrl-C in this terminal is not meant for it.
-  setsid dockerd --config-file "$daemon/daemon.json" >"$daemon/log" 2>&1 </dev/null 9>&- &
+  setsid dockerd --config-file "$daemon/daemon.json" >"$daemon/log" 2>&1 </dev/null 8>&- 9>&- &
   echo $! >"$daemon/pid"
   local pid=$!
+  sleep 0.2 # until it is itself: before, the number is this shell's
   until docker info >/dev/null 2>&1; do
-    kill -0 "$pid" 2>/dev/null || { tail -n 20 "$daemon/log" && return 1; }
+    is_dockerd "$pid" || { tail -n 20 "$daemon/log" && return 1; }
     sleep 0.2
   done
 }
+
+# By its program: a number may be another's by now, and a process that ended keeps its name until its parent looks.
+is_dockerd() { [ "$(basename "$(readlink "/proc/$1/exe")")" = dockerd ]; }
 
 has_systemd() { [ -d /run/systemd/system ]; }
 
@@ -90,21 +94,21 @@ stop() {
   local pid running
   [ -f "$daemon/pid" ] || return 0
   pid=$(cat "$daemon/pid")
-  if [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = dockerd ]; then
+  if is_dockerd "$pid"; then
     running=$(docker ps -q | wc -l)
     if [ "$running" -gt 0 ]; then
       say "    Docker (pid $pid) was started by hack/host.sh, but $running containers of yours run in it: left alone"
       return 0
     fi
-    step 'stopping Docker' end_process "$pid"
+    step 'stopping Docker' end_docker "$pid"
   fi
   rm -f "$daemon/pid"
 }
 
-end_process() {
+end_docker() { # PID
   kill "$1"
   local tries=150
-  while kill -0 "$1" 2>/dev/null; do
+  while is_dockerd "$1"; do
     tries=$((tries - 1))
     [ $tries -gt 0 ] || return 1
     sleep 0.2

@@ -54,7 +54,7 @@ step() {
 # reader would wait for it, nor the lock.
 heartbeat() {
   local began=$SECONDS
-  while sleep 60 >/dev/null 2>&1 9>&- && kill -0 $$ 2>/dev/null; do
+  while sleep 60 >/dev/null 2>&1 8>&- 9>&- && kill -0 $$ 2>/dev/null; do
     say "         still $1 ($((SECONDS - began)) s)"
   done
 }
@@ -67,6 +67,7 @@ end_heartbeat() {
 
 at_exit() {
   local status=$?
+  exec 2>&8
   end_heartbeat
   [ -z "${scratch:-}" ] || rm -rf "$scratch"
   if [ $status -ne 0 ] && [ -n "${step_what:-}" ]; then
@@ -75,6 +76,8 @@ at_exit() {
     [ -z "${explain:-}" ] || "$explain" >&2 || true # a script's own look at what went wrong
   fi
 }
+# A step that fails may leave with its output still going to its log; the terminal is kept as 8 for the last word.
+exec 8>&2
 trap at_exit EXIT
 
 # The name of a directory that goes when the script ends, however it ends. One file system with the cache, so that

@@ -94,8 +94,8 @@ gvisor_layer() { # NODE_IMAGE IMAGE
   docker build -t "$2" --build-arg "NODE_IMAGE=$1" -f "$root/hack/node/Dockerfile" "$scratch/gvisor"
 }
 
-# Where a program lies says what went into it.
-digest_programs() { for name; do readlink "$bin/$name"; done; }
+# Where a program lies in the cache says what went into it.
+digest_programs() { for name; do readlink "$bin/$name" | sed "s|^$cache/||"; done; }
 
 # shellcheck disable=SC2086
 if [ -n "${NODE_IMAGE:-}" ]; then
