@@ -137,7 +137,10 @@ class KubernetesSandboxes:
 def _append_patch(entries: Sequence[Condition], expected_version: int) -> list[dict[str, Any]]:
     if expected_version == 0:
         newest_first = [encode(entry) for entry in reversed(entries)]
-        return [{"op": "add", "path": "/status", "value": {"conditions": newest_first}}]
+        return [
+            {"op": "test", "path": "/status", "value": None},  # there is none yet
+            {"op": "add", "path": "/status", "value": {"conditions": newest_first}},
+        ]
     head = {"op": "test", "path": "/status/conditions/0/sequence", "value": expected_version}
     additions = [
         {"op": "add", "path": "/status/conditions/0", "value": encode(entry)} for entry in entries

@@ -1,0 +1,158 @@
+"""The pod of a sandbox, built from its template. Pure.
+
+The template is the user's and may hold anything: the CRD does not look into it. `faults` says what
+makes it one that must not or cannot run; `build` may assume that there are none. What decides
+about isolation is set here last, so that no template can override it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from isola_lifecycle import naming
+from isola_store.kubernetes import API_VERSION
+from isola_store.port import Sandbox
+
+Json = Mapping[str, Any]
+
+DEFAULT_COMMAND = ("sleep", "infinity")
+
+# A sandbox that may reach nothing resolves nothing: the sink answers at once, where an unreachable
+# resolver would make every lookup hang.
+SINK_DNS = {
+    "nameservers": ["127.0.0.1"],
+    "options": [
+        {"name": "timeout", "value": "1"},
+        {"name": "attempts", "value": "1"},
+        {"name": "ndots", "value": "1"},
+    ],
+}
+
+# gVisor runs the whole pod in one sentry, in the pod's cgroup, which Kubernetes limits only where
+# every container has a limit: the sidecar needs one too, and so small that it adds nothing to what
+# the user asked for. It has none for ephemeral storage, where declared limits are summed.
+SIDECAR_RESOURCES = {"cpu": "1m", "memory": "1Mi"}
+
+OWN_PREFIXES = ("isola.run/", "dev.gvisor.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PodSettings:
+    """What the installation decides about every sandbox pod.
+
+    Attributes:
+        runtime_class: RuntimeClass, whose handler is gVisor.
+        sidecar_image: Image of the sidecar.
+        sidecar_pull_policy: Its pull policy, or empty.
+        priority_class: PriorityClass, or empty.
+        image_pull_secrets: Added to the template's.
+    """
+
+    runtime_class: str
+    sidecar_image: str
+    sidecar_pull_policy: str = ""
+    priority_class: str = ""
+    image_pull_secrets: tuple[str, ...] = ()
+
+
+def build(sandbox: Sandbox, settings: PodSettings) -> dict[str, Any]:
+    """Return the manifest of the pod of a sandbox whose spec has no faults."""
+    template: Json = sandbox.spec.get("podTemplate") or {}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": _metadata(sandbox, template.get("metadata") or {}),
+        "spec": _spec(template.get("spec") or {}, settings),
+    }
+
+
+def _metadata(sandbox: Sandbox, template: Json) -> dict[str, Any]:
+    owner = {
+        "apiVersion": API_VERSION,
+        "kind": naming.KIND,
+        "name": sandbox.name,
+        "uid": sandbox.uid,
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }
+    return {
+        "name": naming.pod_name(sandbox.name),
+        "labels": {**_foreign(template.get("labels")), **labels(sandbox.name)},
+        "annotations": {
+            **_foreign(template.get("annotations")),
+            # The root file system's overlay lives in the container's own storage, so that what
+            # is written there counts as ephemeral storage.
+            "dev.gvisor.flag.overlay2": "root:self",
+        },
+        "ownerReferences": [owner],
+    }
+
+
+def labels(name: str) -> dict[str, str]:
+    """Return the labels by which policies, people and the operator find a sandbox's pod."""
+    return {
+        "app.kubernetes.io/name": "isola-sandbox",
+        "app.kubernetes.io/instance": name,
+        "app.kubernetes.io/component": "sandbox",
+        "app.kubernetes.io/part-of": "isola",
+        "app.kubernetes.io/managed-by": "isola-operator",
+        "isola.run/sandbox": "true",
+        "cluster-autoscaler.kubernetes.io/safe-to-evict": "false",
+    }
+
+
+def _foreign(pairs: Mapping[str, str] | None) -> dict[str, str]:
+    # A label of ours in a template could open the network to it; an annotation, configure gVisor.
+    return {k: v for k, v in (pairs or {}).items() if not k.startswith(OWN_PREFIXES)}
+
+
+def _spec(template: Json, settings: PodSettings) -> dict[str, Any]:
+    secrets = [{"name": name} for name in settings.image_pull_secrets]
+    spec: dict[str, Any] = {
+        **template,
+        "restartPolicy": "Never",
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "shareProcessNamespace": True,
+        "runtimeClassName": settings.runtime_class,
+        "imagePullSecrets": [*(template.get("imagePullSecrets") or []), *secrets],
+        "dnsPolicy": "None",
+        "dnsConfig": SINK_DNS,
+        "containers": [_container(c) for c in template["containers"]],
+        "initContainers": [*(template.get("initContainers") or []), _sidecar(settings)],
+    }
+    if settings.priority_class:
+        spec["priorityClassName"] = settings.priority_class
+    return spec
+
+
+def _container(template: Json) -> dict[str, Any]:
+    name = naming.CONTAINER_NAME_VARIABLE
+    given: list[Json] = template.get("env") or []
+    env = [variable for variable in given if variable.get("name") != name]
+    return {
+        **template,
+        "command": template.get("command") or list(DEFAULT_COMMAND),
+        "env": [*env, {"name": name, "value": template["name"]}],
+    }
+
+
+def _sidecar(settings: PodSettings) -> dict[str, Any]:
+    sidecar: dict[str, Any] = {
+        "name": naming.SIDECAR_CONTAINER,
+        "image": settings.sidecar_image,
+        "restartPolicy": "Always",
+        "resources": {"requests": SIDECAR_RESOURCES, "limits": SIDECAR_RESOURCES},
+        "securityContext": {
+            "runAsUser": 0,
+            "runAsGroup": 0,
+            "runAsNonRoot": False,
+            # To read /proc/<pid>/root, cwd and environ of the user's containers under gVisor.
+            "capabilities": {"add": ["SYS_PTRACE"]},
+        },
+    }
+    if settings.sidecar_pull_policy:
+        sidecar["imagePullPolicy"] = settings.sidecar_pull_policy
+    return sidecar

@@ -1,0 +1,85 @@
+"""What the operator counts. Drawn from the log: a number here is an entry there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from isola_lifecycle.codec import encode
+from isola_lifecycle.log import Condition
+from isola_lifecycle.sandbox.conditions import Phase, Type
+from isola_lifecycle.sandbox.fold import fold
+from isola_store.port import Sandbox
+
+
+class Metrics:
+    """The operator's metrics, in a registry of their own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._created = Counter(
+            "isola_sandbox_created_total", "Sandboxes accepted", registry=self.registry
+        )
+        self._ended = Counter(
+            "isola_sandbox_ended_total", "Outcomes", ["reason"], registry=self.registry
+        )
+        self._ready = Histogram(
+            "isola_sandbox_ready_duration_seconds",
+            "From acceptance to the first Ready",
+            buckets=(0.5, 1, 2, 5, 10, 15, 30, 60, 120),
+            registry=self.registry,
+        )
+        self._entries = Counter(
+            "isola_log_entries_total",
+            "Entries appended by the operator",
+            ["type", "reason"],
+            registry=self.registry,
+        )
+        self._writes = Counter(
+            "isola_log_writes_total",
+            "Status writes by the operator; one may append several entries",
+            registry=self.registry,
+        )
+        self._bytes = Counter(
+            "isola_log_bytes_total", "Bytes of the entries appended", registry=self.registry
+        )
+        self._phases = Gauge(
+            "isola_sandboxes", "Sandboxes by phase", ["phase"], registry=self.registry
+        )
+        self.reconciliations = Histogram(
+            "isola_reconcile_duration_seconds",
+            "Reconciliations by result",
+            ["result"],
+            registry=self.registry,
+        )
+
+    def recorded(self, sandbox: Sandbox, entries: tuple[Condition, ...]) -> None:
+        """Count entries that were just appended to a sandbox's log."""
+        self._writes.inc()
+        for entry in entries:
+            self._entries.labels(entry.type, entry.reason).inc()
+            self._bytes.inc(len(json.dumps(encode(entry), separators=(",", ":"))))
+            if entry.type == Type.ACCEPTED:
+                self._created.inc()
+            elif entry.type == Type.SUCCEEDED:
+                self._ended.labels(entry.reason).inc()
+        if duration := first_ready_seconds(sandbox, entries):
+            self._ready.observe(duration)
+
+    def count_phases(self, sandboxes: Sequence[Sandbox]) -> None:
+        """Set the gauge from a copy of all sandboxes."""
+        phases = [fold(sandbox.log).phase for sandbox in sandboxes]
+        for phase in Phase:
+            self._phases.labels(phase.value).set(phases.count(phase))
+
+
+def first_ready_seconds(sandbox: Sandbox, entries: tuple[Condition, ...]) -> float | None:
+    """Return the seconds from acceptance to the first Ready, if `entries` hold that one."""
+    readies = [e for e in sandbox.log if e.type == Type.READY and e.status == "True"]
+    if not readies or readies[0].sequence not in {entry.sequence for entry in entries}:
+        return None
+    accepted: datetime | None = fold(sandbox.log).accepted_at
+    return (readies[0].last_transition_time - accepted).total_seconds() if accepted else None

@@ -1,0 +1,105 @@
+"""A pod as Kubernetes has it, read into what the kernel looks at. Total, and without judgement."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from isola_lifecycle.naming import SIDECAR_CONTAINER
+from isola_lifecycle.sandbox.observation import Container, Pod, PodPhase
+
+Json = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class OwnedPod:
+    """A pod and whom it belongs to.
+
+    Attributes:
+        pod: What the kernel looks at.
+        owner_uid: UID of the controlling Sandbox, or empty.
+    """
+
+    pod: Pod
+    owner_uid: str
+
+    @property
+    def name(self) -> str:
+        """Return the pod's name."""
+        return self.pod.name
+
+
+def decode_pod(item: Json) -> OwnedPod:
+    """Return the pod that a Kubernetes object stands for."""
+    metadata, spec, status = item["metadata"], item.get("spec", {}), item.get("status", {})
+    conditions = {c["type"]: c for c in status.get("conditions", ())}
+    scheduled = conditions.get("PodScheduled", {})
+    pod = Pod(
+        name=metadata["name"],
+        uid=metadata["uid"],
+        phase=_phase(status),
+        deleting="deletionTimestamp" in metadata,
+        node=spec.get("nodeName", ""),
+        ip=status.get("podIP", ""),
+        ready=conditions.get("Ready", {}).get("status") == "True",
+        sidecar_ready=_sidecar_ready(status),
+        unschedulable=_unschedulable(scheduled),
+        disruption=_disruption(conditions.get("DisruptionTarget", {})),
+        reason=status.get("reason", ""),
+        message=status.get("message", ""),
+        containers=_containers(spec, status),
+    )
+    return OwnedPod(pod, _owner_uid(metadata))
+
+
+def _phase(status: Json) -> PodPhase:
+    try:
+        return PodPhase(status.get("phase", "Pending"))
+    except ValueError:
+        return PodPhase.UNKNOWN
+
+
+def _owner_uid(metadata: Json) -> str:
+    owners = metadata.get("ownerReferences", ())
+    return next((o["uid"] for o in owners if o.get("controller")), "")
+
+
+def _sidecar_ready(status: Json) -> bool:
+    statuses = status.get("initContainerStatuses", ())
+    return any(s["name"] == SIDECAR_CONTAINER and s.get("ready", False) for s in statuses)
+
+
+def _unschedulable(condition: Json) -> str:
+    failed = condition.get("status") == "False"
+    return condition.get("message", "no reason given") if failed else ""
+
+
+def _disruption(condition: Json) -> str:
+    if condition.get("status") != "True":
+        return ""
+    return f"{condition.get('reason', '')}: {condition.get('message', '')}"
+
+
+def _containers(spec: Json, status: Json) -> tuple[Container, ...]:
+    statuses = {s["name"]: s for s in status.get("containerStatuses", ())}
+    return tuple(
+        _container(c["name"], c.get("image", ""), statuses.get(c["name"], {}))
+        for c in spec.get("containers", ())
+    )
+
+
+def _container(name: str, image: str, status: Json) -> Container:
+    state = status.get("state", {})
+    waiting, ended = state.get("waiting", {}), state.get("terminated", {})
+    return Container(
+        name=name,
+        image=image,
+        waiting_reason=waiting.get("reason", ""),
+        waiting_message=waiting.get("message", ""),
+        running="running" in state,
+        ready=status.get("ready", False),
+        exit_code=ended.get("exitCode"),
+        exit_reason=ended.get("reason", ""),
+        exit_message=ended.get("message", ""),
+    )

@@ -1,0 +1,101 @@
+"""The operator's settings, from its environment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+class SettingsError(Exception):
+    """A setting is missing or wrong; the message says which, and what it should be."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the operator can be told.
+
+    Attributes:
+        namespace: Where the sandboxes live.
+        own_namespace: Where the operator's Lease lives.
+        identity: Its name among its replicas.
+        sidecar_image: Image of the injected sidecar.
+        sidecar_pull_policy: Its pull policy, or empty for the cluster's default.
+        runtime_class: RuntimeClass of sandbox pods.
+        priority_class: PriorityClass of sandbox pods, or empty.
+        image_pull_secrets: Names of secrets for sandbox images.
+        metrics_port: Port of `/metrics`.
+        health_port: Port of `/healthz` and `/readyz`.
+        leader_election: Whether to take turns with other replicas.
+        log_level: debug, info, warning or error.
+        dev_mode: Whether logs are for people rather than JSON.
+        kubeconfig: File with credentials, or empty inside a cluster.
+    """
+
+    namespace: str
+    own_namespace: str = "isola-system"
+    identity: str = "operator"
+    sidecar_image: str
+    sidecar_pull_policy: str = ""
+    runtime_class: str = "gvisor"
+    priority_class: str = ""
+    image_pull_secrets: tuple[str, ...] = ()
+    metrics_port: int = 8080
+    health_port: int = 8081
+    leader_election: bool = False
+    log_level: str = "info"
+    dev_mode: bool = False
+    kubeconfig: str = ""
+
+
+def settings_from(environment: Mapping[str, str]) -> Settings:
+    """Return the settings that an environment stands for.
+
+    Raises:
+        SettingsError: One is missing or malformed.
+    """
+    secrets = environment.get("ISOLA_IMAGE_PULL_SECRETS", "")
+    return Settings(
+        namespace=_required(environment, "ISOLA_SANDBOX_NAMESPACE"),
+        own_namespace=environment.get("ISOLA_NAMESPACE", "isola-system"),
+        identity=environment.get("ISOLA_POD_NAME", "operator"),
+        sidecar_image=_required(environment, "ISOLA_SANDBOX_SIDECAR_IMAGE"),
+        sidecar_pull_policy=environment.get("ISOLA_SANDBOX_SIDECAR_IMAGE_PULL_POLICY", ""),
+        runtime_class=environment.get("ISOLA_RUNTIME_CLASS", "gvisor"),
+        priority_class=environment.get("ISOLA_PRIORITY_CLASS", ""),
+        image_pull_secrets=tuple(filter(None, (s.strip() for s in secrets.split(",")))),
+        metrics_port=_port(environment, "ISOLA_METRICS_PORT", 8080),
+        health_port=_port(environment, "ISOLA_HEALTH_PORT", 8081),
+        leader_election=_flag(environment, "ISOLA_LEADER_ELECTION"),
+        log_level=_level(environment),
+        dev_mode=_flag(environment, "ISOLA_DEV_MODE"),
+        kubeconfig=environment.get("ISOLA_KUBECONFIG", ""),
+    )
+
+
+def _required(environment: Mapping[str, str], name: str) -> str:
+    value = environment.get(name, "").strip()
+    if not value:
+        raise SettingsError(f"{name} is not set; the chart sets it, see chart/README.md")
+    return value
+
+
+def _port(environment: Mapping[str, str], name: str, default: int) -> int:
+    value = environment.get(name, str(default))
+    if not value.isdecimal() or not 0 <= int(value) <= 65535:  # noqa: PLR2004 - TCP's own limit
+        raise SettingsError(f"{name} is {value!r}; it must be a port number")
+    return int(value)
+
+
+def _flag(environment: Mapping[str, str], name: str) -> bool:
+    value = environment.get(name, "false").lower()
+    if value not in {"true", "false"}:
+        raise SettingsError(f"{name} is {value!r}; it must be true or false")
+    return value == "true"
+
+
+def _level(environment: Mapping[str, str]) -> str:
+    value = environment.get("ISOLA_LOG_LEVEL", "info").lower()
+    value = {"warn": "warning"}.get(value, value)
+    if value not in {"debug", "info", "warning", "error"}:
+        raise SettingsError(f"ISOLA_LOG_LEVEL is {value!r}; it must be debug, info, warn or error")
+    return value

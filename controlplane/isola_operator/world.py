@@ -1,0 +1,140 @@
+"""The cluster around the sandboxes: what is seen of it, and what can be done to it.
+
+`observe` reads and `perform` acts; neither judges. Reads come from local copies, except that a
+missing pod is looked for on the API server: too much follows from its absence.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from isola_lifecycle import naming
+from isola_lifecycle.errors import AlreadyExistsError, NotFoundError, RejectedError
+from isola_lifecycle.sandbox.decide import (
+    AddFinalizer,
+    Command,
+    CreatePod,
+    DeleteObject,
+    DeletePod,
+    RemoveFinalizer,
+)
+from isola_lifecycle.sandbox.observation import Observation, Pod, Refusal
+from isola_operator.manifests.faults import faults
+from isola_operator.manifests.pod import PodSettings, build
+from isola_operator.pods import OwnedPod, decode_pod
+from isola_store.client import ConflictError, KubernetesClient
+from isola_store.port import Sandbox, SandboxStore
+from isola_store.reflector import Reflector
+
+POD_SELECTOR = {"labelSelector": "app.kubernetes.io/managed-by=isola-operator"}
+FORBIDDEN = 403
+
+
+def pods_path(namespace: str) -> str:
+    """Return the path of a namespace's pods."""
+    return f"/api/v1/namespaces/{namespace}/pods"
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """The `World` of a real cluster.
+
+    Args:
+        client: Where requests go.
+        store: Where the sandboxes are.
+        sandboxes: Local copy of the sandboxes.
+        pods: Local copy of their pods.
+        namespace: Where both live.
+        settings: What every pod gets.
+    """
+
+    client: KubernetesClient
+    store: SandboxStore
+    sandboxes: Reflector[Sandbox]
+    pods: Reflector[OwnedPod]
+    namespace: str
+    settings: PodSettings
+
+    def recall(self, name: str) -> Sandbox | None:
+        """Return the Sandbox from the local copy, or None."""
+        return self.sandboxes.get(name)
+
+    async def observe(self, sandbox: Sandbox, *, now: datetime) -> Observation:
+        """Return what is seen of a sandbox's world."""
+        spec, lifetime = sandbox.spec, sandbox.spec.get("timeoutSeconds")
+        return Observation(
+            now=now,
+            deleting=sandbox.deleting,
+            finalizer=naming.FINALIZER in sandbox.finalizers,
+            startup_timeout=timedelta(seconds=spec.get("startupTimeoutSeconds", 90)),
+            lifetime=timedelta(seconds=lifetime) if lifetime else None,
+            spec_faults=faults(spec),
+            caller=sandbox.annotations.get(naming.CALLER_ANNOTATION, ""),
+            request_id=sandbox.annotations.get(naming.REQUEST_ID_ANNOTATION, ""),
+            pod=await self._pod(sandbox),
+        )
+
+    async def perform(self, sandbox: Sandbox, command: Command, seen: Observation) -> Observation:
+        """Carry out a command and return what is seen after it."""
+        match command:
+            case AddFinalizer():
+                await self.store.add_finalizer(sandbox)
+                return replace(seen, finalizer=True)
+            case CreatePod():
+                return await self._create_pod(sandbox, seen)
+            case DeletePod(uid):
+                await self._delete_pod(sandbox, uid)
+                return replace(seen, pod=seen.pod and replace(seen.pod, deleting=True))
+            case DeleteObject():
+                await self.store.delete(sandbox.name, uid=sandbox.uid)
+                return replace(seen, deleting=True)
+            case RemoveFinalizer():
+                await self.store.remove_finalizer(sandbox)
+                return replace(seen, finalizer=False)
+
+    async def _pod(self, sandbox: Sandbox) -> Pod | None:
+        copy = self.pods.get(naming.pod_name(sandbox.name))
+        if copy and copy.owner_uid == sandbox.uid:
+            return copy.pod
+        if sandbox.log.version == 0 and not sandbox.deleting:
+            return None  # brand-new: the attempt to create it finds out at no further cost
+        found = await self._read_pod(sandbox)
+        return found.pod if found and found.owner_uid == sandbox.uid else None
+
+    async def _read_pod(self, sandbox: Sandbox) -> OwnedPod | None:
+        try:
+            return decode_pod(await self.client.request("GET", self._pod_path(sandbox)))
+        except NotFoundError:
+            return None
+
+    async def _create_pod(self, sandbox: Sandbox, seen: Observation) -> Observation:
+        manifest: dict[str, Any] = build(sandbox, self.settings)
+        try:
+            created = await self.client.request("POST", pods_path(self.namespace), manifest)
+        except AlreadyExistsError:
+            return await self._adopt(sandbox, seen)
+        except NotFoundError as error:
+            return replace(seen, refusal=Refusal(final=False, message=str(error)))
+        except RejectedError as error:
+            final = error.code != FORBIDDEN  # a quota or an admission policy may think again
+            return replace(seen, refusal=Refusal(final=final, message=str(error)))
+        return replace(seen, pod=decode_pod(created).pod)
+
+    async def _adopt(self, sandbox: Sandbox, seen: Observation) -> Observation:
+        found = await self._read_pod(sandbox)
+        if found and found.owner_uid == sandbox.uid:
+            return replace(seen, pod=found.pod)
+        message = f"another pod has the name {naming.pod_name(sandbox.name)}; delete or rename it"
+        return replace(seen, refusal=Refusal(final=False, message=message))
+
+    async def _delete_pod(self, sandbox: Sandbox, uid: str) -> None:
+        body = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": uid}}
+        try:
+            await self.client.request("DELETE", self._pod_path(sandbox), body)
+        except (NotFoundError, ConflictError):
+            return
+
+    def _pod_path(self, sandbox: Sandbox) -> str:
+        return f"{pods_path(self.namespace)}/{naming.pod_name(sandbox.name)}"

@@ -1,0 +1,279 @@
+"""The API server refuses to rewrite a log, whoever asks. Each refusal, with kubectl's own words."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from isola_lifecycle.codec import encode
+from isola_lifecycle.log import (
+    ACTOR_LENGTH,
+    DATA_ENTRIES,
+    DATA_VALUE_LENGTH,
+    LIVE_ENTRIES,
+    MESSAGE_LENGTH,
+    REASON_LENGTH,
+    REQUEST_ID_LENGTH,
+)
+from isola_store.client import KubernetesClient
+from isola_store.kubernetes import KubernetesSandboxes
+from isola_store.port import Draft
+from support.kubernetes_server import NAMESPACE, ApiServer
+from support.store import SPEC, append, following, unique
+from support.stories import NOT_READY, PENDING, READY, SCHEDULED, STARTED
+
+pytestmark = pytest.mark.apiserver
+
+APPEND_ONLY = "the log is append-only"
+
+
+class Attempt:
+    """A sandbox with four entries, and somebody with kubectl."""
+
+    def __init__(self, server: ApiServer, name: str, items: list[dict[str, Any]]) -> None:
+        self.server = server
+        self.name = name
+        self.newest_first = items
+        self.next = {**items[0], "sequence": 5}
+
+    def patch(self, body: object, kind: str = "json") -> str:
+        """Patch the status; return what kubectl complained about, empty where it went through."""
+        done = self.server.run_kubectl(
+            "patch",
+            "sandbox",
+            self.name,
+            "--subresource=status",
+            f"--type={kind}",
+            f"--patch={json.dumps(body)}",
+        )
+        assert "index out of bounds" not in done.stderr
+        return done.stderr if done.returncode else ""
+
+
+@pytest.fixture
+async def attempt(api_server: ApiServer) -> Attempt:
+    async with await KubernetesClient.connect(str(api_server.kubeconfig)) as client:
+        store = KubernetesSandboxes(client, NAMESPACE)
+        sandbox = await store.create(Draft(name=unique("refusal"), spec=SPEC))
+        sandbox = await append(store, sandbox, *PENDING, SCHEDULED, STARTED)
+        return Attempt(api_server, sandbox.name, [encode(e) for e in reversed(list(sandbox.log))])
+
+
+def add(entry: object, path: str = "0") -> dict[str, object]:
+    return {"op": "add", "path": f"/status/conditions/{path}", "value": entry}
+
+
+def test_the_next_number_is_accepted(attempt: Attempt) -> None:
+    assert attempt.patch([add(attempt.next)]) == ""
+    assert attempt.patch([add({**attempt.next, "sequence": 6})]) == ""
+
+
+def test_archiving_and_appending_in_one_write_is_accepted(attempt: Attempt) -> None:
+    body = {"status": {"archived": 2, "conditions": [attempt.next, *attempt.newest_first[:2]]}}
+    assert attempt.patch(body, "merge") == ""
+
+
+@pytest.mark.parametrize(
+    ("sequence", "position"),
+    [
+        pytest.param(4, "0", id="a number taken"),
+        pytest.param(6, "0", id="a gap"),
+        pytest.param(0, "0", id="a number below one"),
+        pytest.param(5, "-", id="at the end"),
+        pytest.param(5, "2", id="in the middle"),
+    ],
+)
+def test_only_the_next_number_at_the_front_is_an_append(
+    attempt: Attempt, sequence: int, position: str
+) -> None:
+    refusal = attempt.patch([add({**attempt.next, "sequence": sequence}, position)])
+    assert "numbered without gaps" in refusal or "greater than or equal to 1" in refusal
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        {"op": "replace", "path": "/status/conditions/1/message", "value": "x"},
+        {"op": "replace", "path": "/status/conditions/3/data/podUID", "value": "x"},
+        {"op": "replace", "path": "/status/conditions/2/actor", "value": "somebody else"},
+        {"op": "add", "path": "/status/conditions/1/requestId", "value": "forged"},
+        {"op": "remove", "path": "/status/conditions/0"},
+        {"op": "remove", "path": "/status/conditions/3"},
+        {"op": "remove", "path": "/status/conditions"},
+        {"op": "remove", "path": "/status"},
+    ],
+    ids=lambda o: f"{o['op']} {o['path']}",
+)
+def test_a_recorded_entry_cannot_be_changed_or_removed(
+    attempt: Attempt, operation: dict[str, str]
+) -> None:
+    refusal = attempt.patch([operation])
+    assert APPEND_ONLY in refusal or "follows the last one archived" in refusal
+
+
+def test_the_order_cannot_be_changed(attempt: Attempt) -> None:
+    body = {"status": {"conditions": attempt.newest_first[::-1]}}
+    assert "numbered without gaps" in attempt.patch(body, "merge")
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        pytest.param(None, id="no status"),
+        pytest.param({"conditions": None}, id="no list"),
+        pytest.param({"conditions": []}, id="an empty list"),
+    ],
+)
+def test_the_log_cannot_be_dropped(attempt: Attempt, status: object) -> None:
+    refusal = attempt.patch({"status": status}, "merge")
+    assert APPEND_ONLY in refusal or "at least 1 items" in refusal
+
+
+def test_the_log_cannot_be_begun_anew(attempt: Attempt) -> None:
+    body = {"status": {"conditions": attempt.newest_first[-1:]}}
+    assert APPEND_ONLY in attempt.patch(body, "merge")
+
+
+@pytest.mark.parametrize(
+    ("archived", "kept", "why"),
+    [
+        pytest.param(2, 4, "follows the last one archived", id="mark without archiving"),
+        pytest.param(0, 2, "follows the last one archived", id="archiving without mark"),
+        pytest.param(4, 0, "cannot be archived away", id="everything"),
+    ],
+)
+def test_the_archive_mark_and_the_entries_go_together(
+    attempt: Attempt, archived: int, kept: int, why: str
+) -> None:
+    entries = [attempt.next, *attempt.newest_first[:kept]]
+    assert why in attempt.patch({"status": {"archived": archived, "conditions": entries}}, "merge")
+
+
+def test_the_archive_mark_cannot_go_back_or_away(attempt: Attempt) -> None:
+    entries = [attempt.next, *attempt.newest_first[:2]]
+    assert attempt.patch({"status": {"archived": 2, "conditions": entries}}, "merge") == ""
+    back = {"op": "replace", "path": "/status/archived", "value": 1}
+    assert "cannot go back" in attempt.patch([back])
+    assert "cannot go back" in attempt.patch([{"op": "remove", "path": "/status/archived"}])
+
+
+def test_an_edit_cannot_hide_in_an_archiving_write(attempt: Attempt) -> None:
+    kept = [{**attempt.newest_first[0], "message": "x"}, attempt.newest_first[1]]
+    body = {"status": {"archived": 2, "conditions": [attempt.next, *kept]}}
+    assert APPEND_ONLY in attempt.patch(body, "merge")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"message": "x" * (MESSAGE_LENGTH + 1)},
+        {"reason": "X" * (REASON_LENGTH + 1)},
+        {"reason": "two words"},
+        {"type": "lower"},
+        {"status": "Maybe"},
+        {"actor": "x" * (ACTOR_LENGTH + 1)},
+        {"actor": ""},
+        {"requestId": "x" * (REQUEST_ID_LENGTH + 1)},
+        {"data": {"k": "x" * (DATA_VALUE_LENGTH + 1)}},
+        {"data": {f"k{i}": "" for i in range(DATA_ENTRIES + 1)}},
+        {"digest": "not hex"},
+        {"lastTransitionTime": "yesterday"},
+    ],
+    ids=lambda c: next(iter(c)),
+)
+def test_an_entry_keeps_to_its_form(attempt: Attempt, change: dict[str, object]) -> None:
+    assert "is invalid" in attempt.patch([add({**attempt.next, **change})])
+
+
+@pytest.mark.parametrize("field", ["sequence", "type", "status", "reason", "actor", "digest"])
+def test_an_entry_lacks_nothing(attempt: Attempt, field: str) -> None:
+    entry = {key: value for key, value in attempt.next.items() if key != field}
+    assert "Required value" in attempt.patch([add(entry)])
+
+
+def test_a_log_cannot_be_forged_at_creation(attempt: Attempt) -> None:
+    forged = {
+        "apiVersion": "sandbox.isola.run/v1alpha1",
+        "kind": "Sandbox",
+        "metadata": {"name": unique("forged")},
+        "spec": SPEC,
+        "status": {"conditions": attempt.newest_first},
+    }
+    created = attempt.server.run_kubectl(
+        "create", "-o", "json", "-f", "-", stdin=json.dumps(forged)
+    )
+    assert "status" not in json.loads(created.stdout)
+
+
+async def test_a_full_log_is_within_the_api_server_s_budget(api_server: ApiServer) -> None:
+    async with await KubernetesClient.connect(str(api_server.kubeconfig)) as client:
+        store = KubernetesSandboxes(client, NAMESPACE)
+        sandbox = await store.create(Draft(name=unique("full"), spec=SPEC))
+        for _ in range(LIVE_ENTRIES // 2):
+            sandbox = await append(store, sandbox, READY, NOT_READY)
+        assert sandbox.log.room == 0
+        assert following(sandbox, READY)[0].sequence == LIVE_ENTRIES + 1
+
+
+@pytest.mark.parametrize(
+    ("field", "before", "after"),
+    [
+        ("timeoutSeconds", 60, 61),
+        ("timeoutSeconds", None, 60),
+        ("terminationPolicy", {"type": "Delete"}, None),
+        ("network", {"allowClusterDNS": False}, {"allowClusterDNS": True}),
+        ("rootfsSnapshotSources", None, [{"snapshotName": "s"}]),
+    ],
+)
+def test_what_a_sandbox_was_promised_cannot_be_changed(
+    api_server: ApiServer, field: str, before: object, after: object
+) -> None:
+    name = unique("immutable")
+    spec = {**SPEC, **({} if before is None else {field: before})}
+    assert _create(api_server, name, spec) == ""
+    patch = json.dumps({"spec": {field: after}})
+    done = api_server.run_kubectl("patch", "sandbox", name, "--type=merge", f"--patch={patch}")
+    assert f"{field} is immutable" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("spec", "complaint"),
+    [
+        ({}, "Required value"),
+        ({**SPEC, "timeoutSeconds": 0}, "greater than or equal to 1"),
+        ({**SPEC, "startupTimeoutSeconds": 0}, "greater than or equal to 1"),
+        ({**SPEC, "terminationPolicy": {"type": "SnapshotRootfs"}}, "if and only if"),
+        ({**SPEC, "terminationPolicy": {"type": "Delete", "snapshotRootfs": {}}}, "if and only if"),
+        ({**SPEC, "network": {"allowedEgressCIDRs": ["1.2.3.4"]}}, "is not a CIDR range"),
+        ({**SPEC, "network": {"allowedEgressCIDRs": ["2001:db8::/32"]}}, "needs allowIPv6Egress"),
+        ({**SPEC, "network": {"nameservers": ["dns.example"]}}, "is not an IP address"),
+        ({**SPEC, "network": {"allowedEgressCIDRs": ["10.0.0.0/8"] * 17}}, "at most 16"),
+        ({**SPEC, "network": {"egressRateLimitBytesPerSecond": 0}}, "greater than or equal to 1"),
+        ({**SPEC, "rootfsSnapshotSources": [{"snapshotName": "a"}] * 2}, "needs a containerName"),
+        (
+            {**SPEC, "rootfsSnapshotSources": [{"snapshotName": "a", "containerName": "c"}] * 2},
+            "from one snapshot only",
+        ),
+    ],
+)
+def test_a_specification_keeps_to_its_form(
+    api_server: ApiServer, spec: dict[str, Any], complaint: str
+) -> None:
+    assert complaint in _create(api_server, unique("spec"), spec)
+
+
+def test_the_name_leaves_room_for_the_names_made_from_it(api_server: ApiServer) -> None:
+    assert "at most 47 characters" in _create(api_server, "n" * 48, SPEC)
+    assert _create(api_server, "n" * 47, SPEC) == ""
+
+
+def _create(server: ApiServer, name: str, spec: dict[str, Any]) -> str:
+    body = {
+        "apiVersion": "sandbox.isola.run/v1alpha1",
+        "kind": "Sandbox",
+        "metadata": {"name": name},
+        "spec": spec,
+    }
+    return server.run_kubectl("create", "-f", "-", stdin=json.dumps(body)).stderr
