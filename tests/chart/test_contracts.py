@@ -1,0 +1,99 @@
+"""Chart and programs agree: what the chart writes into the environment is what they read there."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import pytest
+
+import isola_gateway.settings
+import isola_operator.__main__
+import isola_operator.settings
+from chart.rendering import selects
+from isola_lifecycle.naming import SIDECAR_PORT
+from isola_operator.manifests.pod import labels
+
+if TYPE_CHECKING:
+    from chart.rendering import Chart, Manifests
+
+REFERENCES = {"ISOLA_NAMESPACE": "isola-system", "ISOLA_POD_NAME": "isola-operator-0"}
+
+
+def environment(manifests: Manifests, deployment: str) -> dict[str, str]:
+    """Return a Deployment's variables as its pod would see them."""
+    return {
+        name: REFERENCES[name] if value is None else value
+        for name, value in manifests.environment(deployment).items()
+    }
+
+
+def operator(manifests: Manifests) -> isola_operator.settings.Settings:
+    return isola_operator.settings.settings_from(environment(manifests, "isola-operator"))
+
+
+def gateway(manifests: Manifests) -> isola_gateway.settings.Settings:
+    return isola_gateway.settings.settings_from(environment(manifests, "isola-api-gateway"))
+
+
+def test_the_operator_reads_what_was_installed(chart: Chart) -> None:
+    values = {
+        "operator": {
+            "replicaCount": 2,
+            "metrics": {"port": 9090},
+            "sandboxSidecar": {"image": {"tag": "7", "pullPolicy": "Always"}},
+            "sandboxRuntime": {"runtimeClassName": "gvisor-kvm"},
+            "sandboxPriorityClassName": "low",
+        },
+        "sandboxNamespace": {"name": "elsewhere"},
+        "global": {"imagePullSecrets": [{"name": "one"}, {"name": "two"}]},
+    }
+    assert operator(chart.render(values)) == isola_operator.settings.Settings(
+        namespace="elsewhere",
+        own_namespace="isola-system",
+        identity="isola-operator-0",
+        sidecar_image="ghcr.io/isola-run/isola-sandbox-sidecar:7",
+        sidecar_pull_policy="Always",
+        runtime_class="gvisor-kvm",
+        priority_class="low",
+        image_pull_secrets=("one", "two"),
+        metrics_port=9090,
+        health_port=8081,
+        leader_election=True,
+        log_level="info",
+        dev_mode=False,
+    )
+
+
+def test_the_gateway_reads_what_was_installed(chart: Chart) -> None:
+    values = {"sandboxNamespace": {"name": "elsewhere"}}
+    assert gateway(chart.render(values)) == isola_gateway.settings.Settings(
+        namespace="elsewhere", port=8080
+    )
+
+
+@pytest.mark.parametrize("level", ["debug", "info", "warn", "error"])
+def test_both_accept_every_level_of_the_schema(chart: Chart, level: str) -> None:
+    logs = {"logging": {"level": level, "devMode": True}}
+    manifests = chart.render({"operator": logs, "apiGateway": logs})
+    number = logging.getLevelNamesMapping()[level.upper()]
+    assert logging.getLevelNamesMapping()[operator(manifests).log_level.upper()] == number
+    assert gateway(manifests).log_level == number
+    assert operator(manifests).dev_mode
+    assert gateway(manifests).dev_mode
+
+
+def test_the_lease_that_may_be_written_is_the_one_that_is(chart: Chart) -> None:
+    role = chart.render({"operator": {"replicaCount": 2}}).named(
+        "Role", "isola-operator-leader-election"
+    )
+    (named,) = (rule for rule in role["rules"] if "resourceNames" in rule)
+    assert named["resourceNames"] == [isola_operator.__main__.LEASE_NAME]
+
+
+def test_the_way_in_leads_to_the_sidecars_of_the_pods_that_the_operator_makes(
+    chart: Chart,
+) -> None:
+    policy = chart.render().named("NetworkPolicy", "isola-allow-api-gateway-ingress")["spec"]
+    assert selects(policy["podSelector"]["matchLabels"], labels("any"))
+    assert [port["port"] for port in policy["ingress"][0]["ports"]] == [SIDECAR_PORT]
