@@ -45,8 +45,8 @@ async def _run(settings: Settings) -> None:
             clock=_now,
         )
         watching = tasks.create_task(view.run())
-        with listening_socket(settings.port) as listener:
-            await serve(app, server_config(listener), shutdown_trigger=stop.wait)
+        config = server_config(listening_socket(settings.port))
+        await serve(app, config, shutdown_trigger=stop.wait)
         watching.cancel()
 
 

@@ -38,9 +38,9 @@ def listening_socket(port: int, host: str = "::") -> socket.socket:
 
 
 def server_config(listener: socket.socket) -> Config:
-    """Return the settings of a server on `listener`, which must outlive it."""
+    """Return the settings of a server on `listener`, which is the server's from now on."""
     config = Config()
-    config.bind = [f"fd://{listener.fileno()}"]
+    config.bind = [f"fd://{listener.detach()}"]
     config.keep_alive_timeout = IDLE_SECONDS
     config.graceful_timeout = GRACEFUL_SECONDS
     config.h11_max_incomplete_size = HEAD_BYTES

@@ -1,0 +1,57 @@
+"""A gateway behind its real server, on loopback, in the test's own loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
+
+from hypercorn.asyncio import serve  # pyright: ignore[reportUnknownVariableType]
+
+from gateway.fakes import World, started
+from isola_gateway.server import listening_socket, server_config
+from isola_gateway.sidecars import HttpSidecars, sessions
+
+LOOPBACK = "127.0.0.1"
+
+
+@asynccontextmanager
+async def served(world: World, sidecar_port: int) -> AsyncGenerator[str]:
+    """Serve `world`, whose sidecars listen on `sidecar_port`, and yield the base URL."""
+    stop = asyncio.Event()
+    async with sessions() as session:
+        sidecars = HttpSidecars(session, port=sidecar_port, patience=timedelta(milliseconds=300))
+        listener = listening_socket(0, LOOPBACK)
+        port = listener.getsockname()[1]
+        config = server_config(listener)
+        config.graceful_timeout = 0.2
+        app = world.app(sidecars)
+        server = asyncio.create_task(serve(app, config, shutdown_trigger=stop.wait))
+        try:
+            yield f"http://{LOOPBACK}:{port}"
+        finally:
+            stop.set()
+            await server
+
+
+@asynccontextmanager
+async def operated(world: World, address: str = LOOPBACK) -> AsyncGenerator[None]:
+    """Bring up whatever is created, at `address`, and see out whatever is deleted."""
+
+    async def operate() -> None:
+        while True:
+            for sandbox in await world.store.list():
+                if sandbox.deleting:
+                    await world.store.remove_finalizer(sandbox)
+                elif not sandbox.log.entries:
+                    await world.records(sandbox.name, *started(address))
+            await asyncio.sleep(0.01)
+
+    task = asyncio.create_task(operate())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
