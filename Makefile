@@ -40,7 +40,7 @@ check: sync ## Lint, formatting, types, import contracts, scripts, lock file, ch
 	$(RUN) ruff format --check
 	$(RUN) pyright
 	$(RUN) lint-imports
-	$(RUN) shellcheck -x hack/*.sh hack/uv hack/runc-without-sys-resource .ci/run
+	$(RUN) shellcheck hack/*.sh hack/uv hack/runc-without-sys-resource .ci/run
 	"$$(hack/binaries.sh helm)/helm" lint --strict --quiet chart
 
 ##@ Development

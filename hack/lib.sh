@@ -26,8 +26,11 @@ esac
 
 have() { command -v "$1" >/dev/null 2>&1; }
 
-# Progress goes to stderr, so that stdout stays for results. Git hands the same second to every line of a fast run.
-say() { printf '%s\n' "$*" >&2; }
+# Progress goes to stderr, so that stdout stays for results; or to the file ISOLA_PROGRESS, for a caller whose test runner
+# swallows stderr.
+say() {
+  if [ -n "${ISOLA_PROGRESS:-}" ]; then printf '%s\n' "$*" >>"$ISOLA_PROGRESS"; else printf '%s\n' "$*" >&2; fi
+}
 fail() {
   say "error: $*"
   exit 1
@@ -72,7 +75,7 @@ at_exit() {
   [ -z "${scratch:-}" ] || rm -rf "$scratch"
   if [ $status -ne 0 ] && [ -n "${step_what:-}" ]; then
     say "FAILED: $step_what. The end of its output ($step_log):"
-    tail -n 40 "$step_log" >&2 || true
+    say "$(tail -n 40 "$step_log" || true)"
     [ -z "${explain:-}" ] || "$explain" >&2 || true # a script's own look at what went wrong
   fi
 }
