@@ -140,6 +140,8 @@ class Exchange:
             raise
         finally:
             watcher.cancel()
+            # Not before it has let go of the reader: the next request is read from there.
+            await asyncio.wait((watcher,))
 
     def _is_read_whole(self) -> bool:
         """Return whether the request has come to its end, passing over what is here of its body."""

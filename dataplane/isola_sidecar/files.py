@@ -111,19 +111,15 @@ class Replacement:
             with suppress(PermissionError):
                 os.fchown(self._temporary, *self._owner)
             os.fchmod(self._temporary, self._mode)
-            try:
-                os.rename(
-                    self._temporary_name,
-                    self._name,
-                    src_dir_fd=self._directory,
-                    dst_dir_fd=self._directory,
-                )
-            except OSError as failed:
-                if failed.errno != errno.EBUSY:
-                    raise
-                self._write_in_place()
-            else:
-                self._temporary_name = ""
+            # A mount on the target, such as /etc/hosts, is no hindrance: it is in the container's
+            # mount namespace, not in the sidecar's, and the kernel takes it off.
+            os.rename(
+                self._temporary_name,
+                self._name,
+                src_dir_fd=self._directory,
+                dst_dir_fd=self._directory,
+            )
+            self._temporary_name = ""
 
     def __exit__(self, *_: object) -> None:
         if self._temporary_name:
@@ -146,17 +142,6 @@ class Replacement:
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         self._temporary = os.open(name, flags, 0o600, dir_fd=self._directory)
         self._temporary_name = name
-
-    def _write_in_place(self) -> None:
-        """Overwrite a file that cannot be renamed over, mounted like a pod's /etc/hosts."""
-        flags = os.O_WRONLY | os.O_TRUNC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-        target = os.open(self._name, flags, dir_fd=self._directory)
-        try:
-            os.lseek(self._temporary, 0, os.SEEK_SET)
-            while block := os.read(self._temporary, limits.RECEIVE_BYTES):
-                _write_all(target, block)
-        finally:
-            os.close(target)
 
 
 def _write_all(descriptor: int, piece: bytes) -> None:
@@ -203,6 +188,11 @@ def _open_or_make(root: int, path: str, owner: Owner) -> int:
         except FileNotFoundError:
             path, _, name = path.rstrip("/").rpartition("/")
             missing.append(name)
+    if not {".", ".."}.isdisjoint(missing):
+        os.close(directory)
+        raise ProblemError(
+            404, "`.` and `..` cannot follow a missing directory: its dots lead nowhere"
+        )
     for name in reversed(missing):
         try:
             inner = _make(directory, name, owner)
@@ -213,8 +203,6 @@ def _open_or_make(root: int, path: str, owner: Owner) -> int:
 
 
 def _make(directory: int, name: str, owner: Owner) -> int:
-    if name in (".", ".."):
-        raise ProblemError(404, f"{name!r} follows a directory that does not exist")
     try:
         os.mkdir(name, 0o755, dir_fd=directory)
     except FileExistsError:

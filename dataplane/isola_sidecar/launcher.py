@@ -47,7 +47,7 @@ def fork() -> socket.socket:
 
 
 def _become_launcher(channel: int) -> None:
-    os.dup2(channel, 3)
+    os.dup2(channel, 3, inheritable=False)
     os.closerange(4, os.sysconf("SC_OPEN_MAX"))  # one system call: close_range(2)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_DFL)
@@ -92,9 +92,9 @@ class _Launcher:
             self._kill_on()
 
     def _serve(self) -> None:
-        message, descriptors, _, _ = socket.recv_fds(
-            self._channel, 256, spawning.DESCRIPTORS, socket.MSG_CMSG_CLOEXEC
-        )
+        message, descriptors, _, _ = socket.recv_fds(self._channel, 256, spawning.DESCRIPTORS)
+        for descriptor in descriptors:  # recv_fds of Python 3.11 drops MSG_CMSG_CLOEXEC
+            os.set_inheritable(descriptor, False)  # noqa: FBT003
         match message.split():
             case [b"start", mark]:
                 self._start(int(mark), descriptors)

@@ -19,15 +19,16 @@ from . import limits, rootfs
 from .problems import ProblemError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
 
 class Output:
     """What a program wrote so far, and whether there will be more."""
 
-    def __init__(self, root: int) -> None:
+    def __init__(self, root: int, create: Callable[[int], int] = rootfs.create_unnamed) -> None:
         """Make a pipe; `root` is borrowed until `finish`, to create the file at the first byte."""
         self._root = root
+        self._create = create
         self._pipe, self.program_end = os.pipe()
         os.set_blocking(self._pipe, False)
         # Refused over the user's quota of pipe pages (fcntl(2)); then the default has to do.
@@ -80,8 +81,10 @@ class Output:
                 410, f"output from byte {self.size} on could not be kept: {self.lost}"
             )
 
-    async def pieces(self, offset: int) -> AsyncIterator[bytes]:
-        """Yield the output from `offset` to its end, and b"" after every silent 15 s.
+    async def pieces(
+        self, offset: int, *, silence_seconds: float = limits.KEEPALIVE_SECONDS
+    ) -> AsyncIterator[bytes]:
+        """Yield the output from `offset` to its end, and b"" after each silent while.
 
         An offset past the end waits for output to come that far.
 
@@ -96,12 +99,12 @@ class Output:
                 yield piece
             elif self.ended:
                 return
-            elif not await self._change():
+            elif not await self._change(silence_seconds):
                 yield b""
 
-    async def _change(self) -> bool:
+    async def _change(self, seconds: float) -> bool:
         try:
-            async with asyncio.timeout(limits.KEEPALIVE_SECONDS):
+            async with asyncio.timeout(seconds):
                 await self._changed.wait()
         except TimeoutError:
             return False
@@ -122,7 +125,7 @@ class Output:
     def _keep(self, block: bytes) -> None:
         try:
             if self._file is None:
-                self._file = rootfs.create_unnamed(self._root)
+                self._file = self._create(self._root)
             view = memoryview(block)
             while view:
                 written = os.pwrite(self._file, view, self.size)

@@ -95,10 +95,9 @@ def _spawn_first(argv: list[bytes], environment: dict[bytes, bytes], order: Star
     for path in _candidates(argv[0], environment.get(b"PATH", DEFAULT_PATH)):
         try:
             # The look before the leap saves a vfork for each directory without the program.
-            if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116 - bytes, and no import
-                refusal = Refusal(_NOT_EXECUTABLE, "not a program")
-                continue
-            return _spawn(path, argv, environment, order)
+            if _is_executable(path):
+                return _spawn(path, argv, environment, order)
+            refusal = Refusal(_NOT_EXECUTABLE, "not executable")
         except (FileNotFoundError, NotADirectoryError):
             continue
         except PermissionError as denied:
@@ -106,6 +105,12 @@ def _spawn_first(argv: list[bytes], environment: dict[bytes, bytes], order: Star
         except OSError as failed:
             return Refusal(_NOT_EXECUTABLE, failed.strerror)
     return refusal
+
+
+def _is_executable(path: bytes) -> bool:
+    # gVisor lets root execute a file that has no execute bit at all; Linux does not.
+    mode = os.stat(path).st_mode  # noqa: PTH116 - bytes, and no import
+    return stat.S_ISREG(mode) and bool(mode & 0o111)
 
 
 def _candidates(name: bytes, path: bytes) -> Iterator[bytes]:

@@ -1,0 +1,65 @@
+"""What takes the sidecar its time: every deadline of the contract, all at once."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sidecar.pods import Client
+
+
+async def test_every_deadline_ends_what_it_is_for_and_nothing_else(client: Client) -> None:
+    ignoring = client.start("sleep", "60")
+    silent = client.start("sleep", "60")
+    results = await asyncio.gather(
+        _until_closed(client, b"GET /health HTTP/1.1\r\nHost:"),
+        _until_closed(client, _post("/v1/commands", 100) + b'{"args":'),
+        _until_closed(client, _post("/v1/filesystem?path=/stalled", 100) + b"x"),
+        _until_closed(
+            client, _post(f"/v1/commands/{ignoring}/stdin", 9_000_000) + bytes(9_000_000)
+        ),
+        _first_body_line(client, f"/v1/commands/{silent}/stdout"),
+    )
+    header, json_body, upload, stdin, keepalive = results
+
+    assert header == (b"", 10)
+    assert json_body == (b"408", 5)
+    assert upload == (b"408", 10)
+    assert stdin == (b"409", 20)
+    assert keepalive == (b": keepalive\n", 15)
+    assert client.download("/stalled").status == 404
+    for command in (ignoring, silent):
+        assert client.wait(command, 0) == {"exitCode": None}
+        client.kill(command)
+
+
+def _post(path: str, length: int) -> bytes:
+    return f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n".encode()
+
+
+async def _until_closed(client: Client, sent: bytes) -> tuple[bytes, int]:
+    """Return the status and the seconds, to the nearest few, until it came."""
+    begun = time.monotonic()
+    reader, writer = await asyncio.open_connection("127.0.0.1", client.port)
+    writer.write(sent)
+    line = await reader.readline()
+    seconds = time.monotonic() - begun
+    writer.close()
+    return b"".join(line.split()[1:2]), _to_fives(seconds)
+
+
+async def _first_body_line(client: Client, path: str) -> tuple[bytes, int]:
+    begun = time.monotonic()
+    reader, writer = await asyncio.open_connection("127.0.0.1", client.port)
+    writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    while not (line := await reader.readline()).startswith(b":"):
+        pass
+    seconds = time.monotonic() - begun
+    writer.close()
+    return line, _to_fives(seconds)
+
+
+def _to_fives(seconds: float) -> int:
+    return round(seconds / 5) * 5

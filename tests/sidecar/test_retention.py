@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from isola_sidecar import limits
+from isola_sidecar.commands import give_up_outputs
+from isola_sidecar.output import Output
+from isola_sidecar.problems import ProblemError
+
+MEBIBYTE = 1 << 20
+
+
+class FakeOutput:
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.gone = False
+
+    def give_up(self) -> None:
+        self.gone = True
+
+
+class FakeCommand:
+    def __init__(self, size: int, ended_at: float) -> None:
+        self.stdout, self.stderr = FakeOutput(size), FakeOutput(0)
+        self.ended_at = ended_at
+
+
+commands = st.lists(
+    st.builds(FakeCommand, st.integers(0, 64 * MEBIBYTE), st.floats(0, 500)), max_size=40
+).map(lambda found: sorted(found, key=lambda each: each.ended_at))
+
+
+@given(commands)
+def test_the_limit_holds_but_for_the_youngest(finished: list[FakeCommand]) -> None:
+    now = 500.0
+    give_up_outputs(finished, now=now)  # type: ignore[arg-type]
+    kept = [each for each in finished if not each.stdout.gone]
+    old = [each for each in kept if now - each.ended_at >= limits.KEPT_SECONDS]
+
+    assert sum(each.stdout.size for each in kept) <= limits.KEPT_OUTPUT_BYTES or not old
+    assert kept == finished[len(finished) - len(kept) :], "the oldest go first"
+    if len(kept) < len(finished):
+        last_given_up = finished[len(finished) - len(kept) - 1]
+        with_it = sum(each.stdout.size for each in [last_given_up, *kept])
+        assert with_it > limits.KEPT_OUTPUT_BYTES, "none goes in vain"
+
+
+def test_their_number_is_limited_too() -> None:
+    finished = [FakeCommand(0, 0.0) for _ in range(limits.KEPT_OUTPUTS + 3)]
+    give_up_outputs(finished, now=1000.0)  # type: ignore[arg-type]
+
+    assert [each.stdout.gone for each in finished] == [True] * 3 + [False] * limits.KEPT_OUTPUTS
+
+
+def open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+async def test_output_that_was_given_up_says_so_and_frees_its_file(tmp_path: Path) -> None:
+    root = os.open(tmp_path, os.O_PATH)
+    before = open_files()
+    output = Output(root)
+    os.write(output.program_end, b"x")
+    await asyncio.sleep(0)
+    output.close_program_end()
+    output.finish()
+    reading = output.pieces(0)
+    assert await anext(reading) == b"x"
+    output.give_up()
+
+    with pytest.raises(ProblemError, match="no longer kept") as caught:
+        output.refuse_if_gone(0)
+    assert caught.value.status == 410
+    with pytest.raises(ProblemError):
+        await anext(output.pieces(0))
+    await asyncio.sleep(0.05)
+    assert open_files() == before
+    os.close(root)
