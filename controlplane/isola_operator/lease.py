@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+import structlog
+
 from isola_lifecycle.codec import decode_time, encode_time
 from isola_lifecycle.errors import AlreadyExistsError, LifecycleError, NotFoundError
 from isola_store.client import MERGE_PATCH, ConflictError, KubernetesClient
@@ -79,8 +81,9 @@ class Lease:
                 return False
         except (AlreadyExistsError, ConflictError):
             return False
-        except LifecycleError:
-            return False  # unreachable: try again, until the duration is over
+        except LifecycleError as error:  # try again, until the duration is over
+            structlog.get_logger().warning("lease_not_written", lease=self.name, error=str(error))
+            return False
         self._renewed = now
         return True
 

@@ -124,7 +124,6 @@ def test_an_image_name_that_cannot_be_one_ends_the_sandbox_at_once() -> None:
     given(*PENDING, SCHEDULED).when(world(waiting("InvalidImageName"))).then(
         ("Started", "ImageNameInvalid", FALSE),
         ("Succeeded", "ImageNameInvalid", FALSE),
-        DeletePod(POD_UID),
     )
 
 
@@ -140,7 +139,7 @@ class TestStartupTimeout:
 
     def test_it_ends_a_sandbox_that_never_became_ready(self) -> None:
         given(*PENDING).when(world(EMPTY_POD, after=self.LATE)).then(
-            ("Succeeded", "StartupTimeout", FALSE), DeletePod(POD_UID)
+            ("Succeeded", "StartupTimeout", FALSE)
         )
 
     def test_the_deadline_itself_is_still_in_time(self) -> None:
@@ -156,9 +155,7 @@ class TestStartupTimeout:
     def test_it_gives_the_trouble_as_the_reason_where_there_is_one(self) -> None:
         trouble = fact("Started", "ImagePullFailed", FALSE, "no such tag", container="sandbox0")
         late = world(waiting("ImagePullBackOff"), after=self.LATE)
-        given(*PENDING, SCHEDULED, trouble).when(late).then(
-            ("Succeeded", "ImagePullFailed", FALSE), DeletePod(POD_UID)
-        )
+        given(*PENDING, SCHEDULED, trouble).when(late).then(("Succeeded", "ImagePullFailed", FALSE))
 
     def test_a_ready_seen_too_late_is_too_late(self) -> None:
         when = given(*PENDING).when(world(READY_POD, after=self.LATE))
@@ -181,7 +178,6 @@ class TestLifetime:
             ("Ready", "SandboxEnded", FALSE),
             ("Succeeded", "LifetimeExceeded"),
             ("TerminationRequested", "LifetimeExceeded"),
-            DeletePod(POD_UID),
         )
 
     def test_it_removes_a_sandbox_that_ended_before(self) -> None:
@@ -261,8 +257,13 @@ class TestEnds:
         given(*RUNNING).when(world(other)).then(
             ("Ready", "SandboxEnded", FALSE),
             ("Succeeded", "PodDeleted", FALSE),
-            DeletePod("other"),
         )
+
+
+def test_a_pod_that_lives_is_removed_once_the_cause_is_recorded() -> None:
+    timed_out = fact("Succeeded", "StartupTimeout", FALSE)
+    given(*PENDING, timed_out).when(world(EMPTY_POD)).then(DeletePod(POD_UID))
+    given(*RUNNING, timed_out).when(world(replace(READY_POD, uid="other"))).then(DeletePod("other"))
 
 
 class TestSeveralContainers:

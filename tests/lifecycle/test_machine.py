@@ -53,6 +53,7 @@ class CrashySandbox(RuleBasedStateMachine):
         self.seen_pods: list[Pod | None] = [None]
         self.pods_created = 0
         self.refusal: Refusal | None = None
+        self.disturbed = False
         self.now = START
 
     # --- the writers ---------------------------------------------------------------------------
@@ -103,6 +104,7 @@ class CrashySandbox(RuleBasedStateMachine):
     def the_cluster_moves_the_pod(self, step: str) -> None:
         pod = self.pod
         assert pod is not None
+        self.disturbed |= step == "disrupt"
         changes: dict[str, dict[str, object]] = {
             "node": {"node": "n1"},
             "trouble": {"containers": (Container(name="sandbox0", waiting_reason="ErrImagePull"),)},
@@ -132,6 +134,7 @@ class CrashySandbox(RuleBasedStateMachine):
 
     @rule()
     def the_pod_is_forced_away(self) -> None:
+        self.disturbed |= self.pod is not None
         self.set_pod(None)
 
     @rule(
@@ -179,6 +182,10 @@ class CrashySandbox(RuleBasedStateMachine):
         if Type.SUCCEEDED in types:
             after = set(types[types.index(Type.SUCCEEDED) + 1 :])
             assert after <= {Type.TERMINATION_REQUESTED, Type.TERMINATED}
+
+    @invariant()
+    def a_deletion_of_ours_is_never_taken_for_somebody_else_s(self) -> None:
+        assert self.disturbed or "PodDeleted" not in {e.reason for e in self.log}
 
     @invariant()
     def an_object_that_is_gone_left_nothing_behind_and_told_its_end(self) -> None:

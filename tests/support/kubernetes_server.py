@@ -52,7 +52,7 @@ class ApiServer:
 def serving(folder: Path) -> Generator[ApiServer]:
     """Yield an API server that knows our resources, with its files in `folder`."""
     tools = binaries("etcd", "kube-apiserver", "kubectl")
-    client_port, peer_port, port = (_free_port() for _ in range(3))
+    client_port, peer_port, port = (free_port() for _ in range(3))
     etcd = f"http://127.0.0.1:{client_port}"
     key = folder / "service-account.key"
     subprocess.run(["openssl", "genrsa", "-out", key, "2048"], check=True, capture_output=True)
@@ -154,7 +154,8 @@ def _kubeconfig(path: Path, url: str, certificate: Path) -> Path:
     return path
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port that nobody listens on."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return listener.getsockname()[1]

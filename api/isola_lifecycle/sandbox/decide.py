@@ -154,7 +154,9 @@ def _bring_on(state: State, seen: Observation, *, comings_and_goings: bool) -> D
         facts += rule(state, own)
     for rule in ENDINGS:
         if ending := tuple(rule(state, seen)):
-            return Decision(commands=_removal(seen), facts=(*facts, *ending))
+            # The cause first: the pod is removed once it is recorded, or else a crash in between
+            # would leave a deletion whose reason nobody knows.
+            return Decision(facts=(*facts, *ending))
     if comings_and_goings:
         facts += readiness(state, seen)
     commands: list[Command] = [] if seen.finalizer else [AddFinalizer()]

@@ -1,0 +1,192 @@
+"""The pod of a sandbox: what every one gets, whatever its template says."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from isola_operator.manifests.faults import faults
+from isola_operator.manifests.pod import PodSettings, build
+from isola_store.port import Sandbox
+
+SETTINGS = PodSettings(
+    runtime_class="gvisor",
+    sidecar_image="sidecar:1",
+    sidecar_pull_policy="IfNotPresent",
+    priority_class="sandboxes",
+    image_pull_secrets=("registry",),
+)
+CONTAINER = {"name": "sandbox0", "image": "python"}
+
+
+def sandbox(pod: dict[str, Any] | None = None, **metadata: dict[str, str]) -> Sandbox:
+    template = {"metadata": metadata, "spec": {"containers": [CONTAINER], **(pod or {})}}
+    return Sandbox(
+        name="s",
+        uid="u-1",
+        generation=1,
+        resource_version="1",
+        created_at=datetime(2026, 1, 1, tzinfo=UTC),
+        spec={"podTemplate": template},
+    )
+
+
+def test_the_pod_belongs_to_its_sandbox() -> None:
+    metadata = build(sandbox(), SETTINGS)["metadata"]
+    assert metadata["name"] == "s-pod"
+    (owner,) = metadata["ownerReferences"]
+    assert (owner["kind"], owner["name"], owner["uid"], owner["controller"]) == (
+        "Sandbox",
+        "s",
+        "u-1",
+        True,
+    )
+
+
+def test_what_isolates_it_cannot_be_overridden() -> None:
+    spec = build(
+        sandbox(
+            {
+                "runtimeClassName": "runc",
+                "restartPolicy": "Always",
+                "automountServiceAccountToken": True,
+                "dnsPolicy": "ClusterFirst",
+                "dnsConfig": {"nameservers": ["8.8.8.8"]},
+                "shareProcessNamespace": False,
+                "enableServiceLinks": True,
+            }
+        ),
+        SETTINGS,
+    )["spec"]
+    assert spec["runtimeClassName"] == "gvisor"
+    assert spec["restartPolicy"] == "Never"
+    assert spec["automountServiceAccountToken"] is False
+    assert spec["dnsPolicy"] == "None"
+    assert spec["dnsConfig"]["nameservers"] == ["127.0.0.1"]
+    assert spec["shareProcessNamespace"] is True
+    assert spec["enableServiceLinks"] is False
+
+
+def test_a_template_s_labels_cannot_pass_for_ours() -> None:
+    metadata = build(
+        sandbox(
+            labels={
+                "team": "a",
+                "isola.run/sandbox": "false",
+                "isola.run/allow-ipv4-internet-egress": "true",
+                "app.kubernetes.io/managed-by": "me",
+            },
+            annotations={"note": "n", "dev.gvisor.flag.network": "host"},
+        ),
+        SETTINGS,
+    )["metadata"]
+    assert metadata["labels"]["team"] == "a"
+    assert metadata["labels"]["isola.run/sandbox"] == "true"
+    assert metadata["labels"]["app.kubernetes.io/managed-by"] == "isola-operator"
+    assert "isola.run/allow-ipv4-internet-egress" not in metadata["labels"]
+    assert metadata["annotations"] == {"note": "n", "dev.gvisor.flag.overlay2": "root:self"}
+
+
+def test_a_container_without_a_command_sleeps_and_knows_its_name() -> None:
+    (container,) = build(sandbox(), SETTINGS)["spec"]["containers"]
+    assert container["command"] == ["sleep", "infinity"]
+    assert container["env"] == [{"name": "ISOLA_CONTAINER_NAME", "value": "sandbox0"}]
+
+
+def test_a_container_keeps_its_command_and_environment_but_not_a_false_name() -> None:
+    own = {
+        **CONTAINER,
+        "command": ["python", "-m", "http.server"],
+        "env": [{"name": "A", "value": "1"}, {"name": "ISOLA_CONTAINER_NAME", "value": "x"}],
+    }
+    (container,) = build(sandbox({"containers": [own]}), SETTINGS)["spec"]["containers"]
+    assert container["command"] == ["python", "-m", "http.server"]
+    assert [e["name"] for e in container["env"]] == ["A", "ISOLA_CONTAINER_NAME"]
+    assert container["env"][1]["value"] == "sandbox0"
+
+
+def test_the_sidecar_comes_after_the_user_s_init_containers() -> None:
+    first = {"name": "prepare", "image": "busybox"}
+    spec = build(sandbox({"initContainers": [first]}), SETTINGS)["spec"]
+    assert [c["name"] for c in spec["initContainers"]] == ["prepare", "sandbox-sidecar"]
+    sidecar = spec["initContainers"][1]
+    assert sidecar["restartPolicy"] == "Always"
+    assert sidecar["image"] == "sidecar:1"
+    assert sidecar["imagePullPolicy"] == "IfNotPresent"
+    assert sidecar["resources"]["limits"] == {"cpu": "1m", "memory": "1Mi"}
+    assert sidecar["securityContext"]["capabilities"] == {"add": ["SYS_PTRACE"]}
+
+
+def test_the_installation_s_secrets_and_priority_are_added() -> None:
+    spec = build(sandbox({"imagePullSecrets": [{"name": "mine"}]}), SETTINGS)["spec"]
+    assert spec["imagePullSecrets"] == [{"name": "mine"}, {"name": "registry"}]
+    assert spec["priorityClassName"] == "sandboxes"
+
+
+def test_an_ordinary_template_has_no_faults() -> None:
+    pod: dict[str, Any] = {
+        "volumes": [{"name": "v", "emptyDir": {}}],
+        "initContainers": [{"name": "prepare", "image": "busybox"}],
+    }
+    assert faults(sandbox(pod).spec) == ()
+    assert faults({**sandbox().spec, "network": {}, "terminationPolicy": {"type": "Delete"}}) == ()
+
+
+FAULTY: list[tuple[dict[str, Any], str]] = [
+    ({"containers": []}, "containers"),
+    ({"containers": None}, "containers"),
+    ({"containers": [{"name": "a"}]}, "containers[0].image"),
+    ({"containers": [{"image": "i"}]}, "containers[0].name"),
+    ({"containers": [{**CONTAINER, "name": "A_B"}]}, "containers[0].name"),
+    ({"containers": [CONTAINER, CONTAINER]}, "containers[1].name"),
+    ({"containers": [{**CONTAINER, "name": "sandbox-sidecar"}]}, "containers[0].name"),
+    ({"hostNetwork": True}, "hostNetwork"),
+    ({"hostPID": True}, "hostPID"),
+    ({"hostIPC": True}, "hostIPC"),
+    ({"serviceAccountName": "admin"}, "serviceAccountName"),
+    ({"volumes": [{"name": "v", "hostPath": {"path": "/"}}]}, "volumes[0].hostPath"),
+    ({"volumes": [{"name": "v", "projected": {}}]}, "volumes[0].projected"),
+    (
+        {"containers": [{**CONTAINER, "securityContext": {"privileged": True}}]},
+        "containers[0].securityContext.privileged",
+    ),
+    (
+        {"initContainers": [{"name": "i", "image": "i", "securityContext": {"privileged": 1}}]},
+        "initContainers[0].securityContext.privileged",
+    ),
+    (
+        {"containers": [{**CONTAINER, "securityContext": {"capabilities": {"add": ["X"]}}}]},
+        "containers[0].securityContext.capabilities.add",
+    ),
+    (
+        {"containers": [{**CONTAINER, "ports": [{"hostPort": 80}]}]},
+        "containers[0].ports",
+    ),
+    ({"ephemeralContainers": [{}]}, "ephemeralContainers"),
+]
+
+
+@pytest.mark.parametrize(("pod", "where"), FAULTY)
+def test_a_fault_says_where_it_is(pod: dict[str, Any], where: str) -> None:
+    found = faults(sandbox(pod).spec)
+    assert any(each.startswith(f"spec.podTemplate.spec.{where}: ") for each in found), found
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("network", {"allowInternetEgress": True}),
+        ("rootfsSnapshotSources", [{"snapshotName": "s"}]),
+        ("terminationPolicy", {"type": "SnapshotRootfs", "snapshotRootfs": {}}),
+    ],
+)
+def test_what_would_not_be_kept_is_not_promised(field: str, value: object) -> None:
+    (fault,) = faults({**sandbox().spec, field: value})
+    assert fault.startswith(f"spec.{field}")
+
+
+@pytest.mark.parametrize("spec", [{}, {"podTemplate": None}, {"podTemplate": {"spec": [1]}}])
+def test_nonsense_has_faults_too(spec: dict[str, Any]) -> None:
+    assert faults(spec)

@@ -1,0 +1,373 @@
+"""The whole operator on a real API server, without nodes: the test is scheduler and kubelet."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+import pytest
+
+from isola_lifecycle.codec import encode, faults
+from isola_lifecycle.errors import LifecycleError, NotFoundError, TransientError
+from isola_operator.__main__ import run
+from isola_operator.settings import Settings
+from isola_store.client import MERGE_PATCH, KubernetesClient
+from isola_store.kubernetes import KubernetesSandboxes, sandboxes_path
+from isola_store.port import Draft, Sandbox
+from support.kubernetes_server import NAMESPACE, ApiServer, free_port
+from support.store import SPEC, unique
+
+pytestmark = pytest.mark.apiserver
+
+PODS = f"/api/v1/namespaces/{NAMESPACE}/pods"
+LIFE = [
+    "Accepted",
+    "PodCreated",
+    "Scheduled",
+    "Started",
+    "Ready",
+    "TerminationRequested",
+    "Ready",
+    "Terminated",
+]
+
+
+@dataclass
+class Scene:
+    """An API server, and whoever else is around."""
+
+    client: KubernetesClient
+    store: KubernetesSandboxes
+    kubeconfig: str
+
+    def settings(self, **changes: Any) -> Settings:
+        defaults: dict[str, Any] = {
+            "namespace": NAMESPACE,
+            "own_namespace": "default",
+            "sidecar_image": "sidecar:1",
+            "kubeconfig": self.kubeconfig,
+            "metrics_port": free_port(),
+            "health_port": free_port(),
+        }
+        return Settings(**{**defaults, **changes})
+
+    @asynccontextmanager
+    async def operator(self, **changes: Any) -> AsyncGenerator[Settings]:
+        stop, settings = asyncio.Event(), self.settings(**changes)
+        task = asyncio.create_task(run(settings, stop))
+        try:
+            yield settings
+        finally:
+            stop.set()
+            await task
+
+    async def kubelet_says(self, name: str, status: dict[str, Any]) -> None:
+        path = f"{PODS}/{name}-pod"
+        await self.client.request(
+            "PATCH", f"{path}/status", {"status": status}, content_type=MERGE_PATCH
+        )
+
+    async def schedule(self, name: str) -> None:
+        target = {"apiVersion": "v1", "kind": "Node", "name": "n1"}
+        body = {"metadata": {"name": f"{name}-pod"}, "target": target}
+        await self.client.request("POST", f"{PODS}/{name}-pod/binding", body)
+
+    async def start(self, name: str) -> None:
+        await self.schedule(name)
+        await self.kubelet_says(
+            name,
+            {
+                "phase": "Running",
+                "podIP": "10.0.0.1",
+                "podIPs": [{"ip": "10.0.0.1"}],
+                "conditions": [{"type": "Ready", "status": "True"}],
+                "containerStatuses": [container(running={"startedAt": "2026-01-01T00:00:00Z"})],
+            },
+        )
+
+    async def exit(self, name: str, code: int) -> None:
+        phase = "Failed" if code else "Succeeded"
+        ended = {"exitCode": code, "reason": "Error" if code else "Completed"}
+        conditions = [{"type": "Ready", "status": "False"}]
+        status = {
+            "phase": phase,
+            "conditions": conditions,
+            "containerStatuses": [container(terminated=ended)],
+        }
+        await self.kubelet_says(name, status)
+
+    async def kill_pod(self, name: str) -> None:
+        body = {"apiVersion": "v1", "kind": "DeleteOptions", "gracePeriodSeconds": 0}
+        await self.client.request("DELETE", f"{PODS}/{name}-pod", body)
+
+    async def until(
+        self, name: str, done: Callable[[Sandbox], bool], seconds: float = 15
+    ) -> Sandbox:
+        sandbox = await self.store.read(name)
+        async with asyncio.timeout(seconds):
+            while not done(sandbox):
+                await asyncio.sleep(0.02)
+                sandbox = await self.store.read(name)
+        return sandbox
+
+    async def gone(self, name: str) -> None:
+        async with asyncio.timeout(15):
+            while True:
+                try:
+                    await self.store.read(name)
+                    await asyncio.sleep(0.02)
+                except NotFoundError:
+                    break
+        with pytest.raises(NotFoundError):
+            await self.client.request("GET", f"{PODS}/{name}-pod")
+
+
+def container(**state: object) -> dict[str, Any]:
+    ready = "running" in state
+    return {
+        "name": "sandbox0",
+        "image": "i",
+        "imageID": "i",
+        "ready": ready,
+        "restartCount": 0,
+        "state": state,
+    }
+
+
+def recorded(about: str, reason: str = "") -> Callable[[Sandbox], bool]:
+    return lambda sandbox: any(
+        e.type == about and (not reason or e.reason == reason) for e in sandbox.log
+    )
+
+
+def types(sandbox: Sandbox) -> list[str]:
+    return [e.type for e in sandbox.log]
+
+
+@pytest.fixture
+async def scene(api_server: ApiServer) -> AsyncGenerator[Scene]:
+    kubeconfig = str(api_server.kubeconfig)
+    async with await KubernetesClient.connect(kubeconfig) as client:
+        account = {"metadata": {"name": "default"}}
+        try:
+            path = f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts"
+            await client.request("POST", path, account)
+            runtime = {"metadata": {"name": "gvisor"}, "handler": "runsc"}
+            await client.request("POST", "/apis/node.k8s.io/v1/runtimeclasses", runtime)
+        except LifecycleError:
+            pass  # a test before this one has made them
+        yield Scene(client, KubernetesSandboxes(client, NAMESPACE), kubeconfig)
+
+
+async def create(scene: Scene, **spec: object) -> str:
+    name = unique("operator")
+    draft = Draft(name=name, spec={**SPEC, **spec}, caller="10.0.0.7", request_id="r-1")
+    await scene.store.create(draft)
+    return name
+
+
+async def test_a_life_from_creation_to_kubectl_delete(scene: Scene) -> None:
+    async with scene.operator():
+        name = await create(scene)
+        await scene.until(name, recorded("PodCreated"))
+        await scene.start(name)
+        sandbox = await scene.until(name, recorded("Ready"))
+        assert types(sandbox) == LIFE[:5]
+        assert sandbox.log.entries[0].actor == "operator on behalf of 10.0.0.7"
+        assert sandbox.log.entries[0].request_id == "r-1"
+        assert sandbox.log.entries[4].data["podIP"] == "10.0.0.1"
+        await scene.store.delete(name, uid=sandbox.uid)
+        leaving = await scene.until(name, recorded("TerminationRequested", "ObjectDeleted"))
+        await scene.kill_pod(name)
+        await scene.gone(name)
+        assert types(leaving)[:6] == LIFE[:6]
+
+
+async def test_an_operator_killed_between_any_two_steps_leaves_a_log_without_a_gap(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every request of one life fails once, before or after it took effect."""
+    requests = 0
+    real = KubernetesClient.request
+
+    async def dying(self: KubernetesClient, method: str, *arguments: Any, **named: Any) -> Any:
+        nonlocal requests
+        if self is scene.client or method == "GET":
+            return await real(self, method, *arguments, **named)
+        requests += 1
+        if requests % 3 == 1:
+            raise TransientError("lost on the way there")
+        answer = await real(self, method, *arguments, **named)
+        if requests % 3 == 2:
+            raise TransientError("lost on the way back")
+        return answer
+
+    monkeypatch.setattr(KubernetesClient, "request", dying)
+    async with scene.operator():
+        name = await create(scene)
+        await scene.until(name, recorded("PodCreated"))
+        await scene.start(name)
+        sandbox = await scene.until(name, recorded("Ready"))
+        assert types(sandbox) == LIFE[:5]
+        await scene.store.delete(name, uid=sandbox.uid)
+        await scene.until(name, recorded("TerminationRequested"))
+        await scene.kill_pod(name)
+        await scene.gone(name)
+    assert requests > 6
+
+
+async def test_two_operators_record_everything_once(scene: Scene) -> None:
+    async with scene.operator(), scene.operator():
+        names = [await create(scene) for _ in range(10)]
+        for name in names:
+            await scene.until(name, recorded("PodCreated"))
+            await scene.start(name)
+        for name in names:
+            sandbox = await scene.until(name, recorded("Ready"))
+            assert types(sandbox) == LIFE[:5]
+            assert faults(sandbox.uid, [encode(e) for e in sandbox.log]) == ()
+
+
+async def test_an_operator_that_was_away_catches_up(scene: Scene) -> None:
+    async with scene.operator():
+        name = await create(scene)
+        await scene.until(name, recorded("PodCreated"))
+    await scene.start(name)
+    await scene.exit(name, 3)
+    async with scene.operator():
+        sandbox = await scene.until(name, recorded("Succeeded"))
+    assert types(sandbox) == [*LIFE[:4], "ContainerExited", "Succeeded"]
+    assert sandbox.log.entries[-1].data["exitCode"] == "3"
+
+
+async def test_a_pod_that_vanishes_ends_its_sandbox(scene: Scene) -> None:
+    async with scene.operator():
+        name = await create(scene)
+        await scene.until(name, recorded("PodCreated"))
+        await scene.start(name)
+        await scene.until(name, recorded("Ready"))
+        await scene.kill_pod(name)
+        sandbox = await scene.until(name, recorded("Succeeded", "PodDeleted"))
+        assert types(sandbox)[-2:] == ["Ready", "Succeeded"]
+
+
+async def test_a_pod_that_the_api_server_rejects_ends_its_sandbox(scene: Scene) -> None:
+    bad = {"name": "sandbox0", "image": "i", "resources": {"limits": {"cpu": "-1"}}}
+    async with scene.operator():
+        name = await create(scene, podTemplate={"spec": {"containers": [bad]}})
+        sandbox = await scene.until(name, recorded("Succeeded", "PodRejected"))
+    assert types(sandbox) == ["Accepted", "PodCreated", "Succeeded"]
+    assert "limits" in sandbox.log.entries[-1].message
+
+
+async def test_a_spec_that_must_not_run_is_refused_with_the_place(scene: Scene) -> None:
+    pod = {"containers": [{"name": "sandbox0", "image": "i"}], "hostNetwork": True}
+    async with scene.operator():
+        name = await create(scene, podTemplate={"spec": pod})
+        sandbox = await scene.until(name, recorded("Succeeded", "SpecInvalid"))
+    assert "spec.podTemplate.spec.hostNetwork" in sandbox.log.entries[0].message
+    with pytest.raises(NotFoundError):
+        await scene.client.request("GET", f"{PODS}/{name}-pod")
+
+
+async def test_time_outs_fire_without_anything_happening(scene: Scene) -> None:
+    async with scene.operator():
+        slow = await create(scene, startupTimeoutSeconds=1)
+        short = await create(scene, timeoutSeconds=2, startupTimeoutSeconds=60)
+        sandbox = await scene.until(slow, recorded("Succeeded", "StartupTimeout"))
+        assert types(sandbox) == ["Accepted", "PodCreated", "Succeeded"]
+        await scene.until(short, recorded("PodCreated"))
+        await scene.gone(short)
+        assert (await scene.store.read(slow)).log.version == 3
+
+
+async def test_a_sandbox_made_with_kubectl_gets_its_finalizer(scene: Scene) -> None:
+    name = unique("kubectl")
+    body = {
+        "apiVersion": "sandbox.isola.run/v1alpha1",
+        "kind": "Sandbox",
+        "metadata": {"name": name},
+        "spec": SPEC,
+    }
+    async with scene.operator():
+        await scene.client.request("POST", sandboxes_path(NAMESPACE), body)
+        sandbox = await scene.until(name, recorded("PodCreated"))
+        assert sandbox.finalizers == ("sandbox.isola.run/cleanup",)
+        assert sandbox.log.entries[0].actor == "operator"
+
+
+async def test_of_two_replicas_one_leads_and_the_other_takes_over_at_once(scene: Scene) -> None:
+    async with scene.operator(leader_election=True, identity="one"):
+        await _until(lambda: _holder(scene, "one"))
+        async with scene.operator(leader_election=True, identity="two"):
+            await create(scene)
+            assert await _holder(scene, "one")
+    async with scene.operator(leader_election=True, identity="three"):
+        name = await create(scene)
+        await scene.until(name, recorded("PodCreated"), seconds=5)
+
+
+async def _holder(scene: Scene, identity: str) -> bool:
+    path = "/apis/coordination.k8s.io/v1/namespaces/default/leases/isola-operator"
+    try:
+        lease = await scene.client.request("GET", path)
+    except NotFoundError:
+        return False
+    return lease["spec"]["holderIdentity"] == identity
+
+
+async def _until(done: Callable[[], Awaitable[bool]]) -> None:
+    async with asyncio.timeout(10):
+        while not await done():  # noqa: ASYNC110 - the event is on a server
+            await asyncio.sleep(0.02)
+
+
+async def test_probes_and_metrics_tell_how_it_is(scene: Scene) -> None:
+    async with scene.operator() as settings, aiohttp.ClientSession() as session:
+        name = await create(scene)
+        await scene.until(name, recorded("PodCreated"))
+        for path, port in (
+            ("healthz", settings.health_port),
+            ("readyz", settings.health_port),
+            ("metrics", settings.metrics_port),
+        ):
+            async with session.get(f"http://127.0.0.1:{port}/{path}") as answer:
+                assert answer.status == 200
+                text = await answer.text()
+        assert 'isola_log_entries_total{reason="PodCreated",type="PodCreated"}' in text
+        assert "isola_sandbox_created_total" in text
+        assert 'isola_sandboxes{phase="Pending"}' in text
+
+
+async def test_kubectl_shows_the_history_and_waits_for_conditions(
+    scene: Scene, api_server: ApiServer
+) -> None:
+    async with scene.operator():
+        name = await create(scene)
+        await scene.until(name, recorded("PodCreated"))
+        await scene.start(name)
+        waiting = await asyncio.to_thread(
+            api_server.run_kubectl, "wait", "--for=condition=Ready", f"sandbox/{name}"
+        )
+        assert waiting.returncode == 0, waiting.stderr
+    listed = api_server.run_kubectl("get", "sandbox", name, "-o", "wide").stdout.splitlines()
+    assert listed[0].split() == [
+        "NAME",
+        "PHASE",
+        "REASON",
+        "NODE",
+        "AGE",
+        "MESSAGE",
+        "ACTOR",
+        "SEQUENCE",
+    ]
+    assert listed[1].split()[:4] == [name, "Running", "PodReady", "n1"]
+    got = json.loads(api_server.run_kubectl("get", "sb", name, "-o", "json").stdout)
+    assert [c["sequence"] for c in got["status"]["conditions"]] == [5, 4, 3, 2, 1]
+    described = api_server.run_kubectl("describe", "sandbox", name).stdout
+    assert "The sandbox accepts commands" in described

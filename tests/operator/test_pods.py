@@ -1,0 +1,79 @@
+"""Pods as the kubelet and the scheduler write them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from isola_lifecycle.sandbox.observation import Container, PodPhase
+from isola_operator.pods import decode_pod
+
+METADATA: dict[str, Any] = {
+    "name": "s-pod",
+    "uid": "p-1",
+    "ownerReferences": [
+        {"kind": "Sandbox", "name": "x", "uid": "other"},
+        {"kind": "Sandbox", "name": "s", "uid": "u-1", "controller": True},
+    ],
+}
+SPEC: dict[str, Any] = {"nodeName": "n1", "containers": [{"name": "sandbox0", "image": "python"}]}
+
+
+def pod(status: dict[str, Any], **spec: Any) -> dict[str, Any]:
+    return {"metadata": METADATA, "spec": {**SPEC, **spec}, "status": status}
+
+
+def test_a_running_pod() -> None:
+    owned = decode_pod(
+        pod(
+            {
+                "phase": "Running",
+                "podIP": "10.0.0.1",
+                "conditions": [{"type": "Ready", "status": "True"}],
+                "initContainerStatuses": [{"name": "sandbox-sidecar", "ready": True}],
+                "containerStatuses": [
+                    {"name": "sandbox0", "ready": True, "state": {"running": {}}}
+                ],
+            }
+        )
+    )
+    assert owned.owner_uid == "u-1"
+    seen = owned.pod
+    assert (seen.phase, seen.node, seen.ip) == (PodPhase.RUNNING, "n1", "10.0.0.1")
+    assert seen.ready
+    assert seen.sidecar_ready
+    assert seen.containers == (
+        Container(name="sandbox0", image="python", running=True, ready=True),
+    )
+
+
+def test_a_pod_nobody_has_looked_at_yet() -> None:
+    seen = decode_pod({"metadata": {"name": "s-pod", "uid": "p-1"}}).pod
+    assert (seen.phase, seen.node, seen.containers) == (PodPhase.PENDING, "", ())
+
+
+def test_a_pod_without_a_node_says_why() -> None:
+    condition = {"type": "PodScheduled", "status": "False", "message": "0/2 nodes"}
+    assert decode_pod(pod({"conditions": [condition]})).pod.unschedulable == "0/2 nodes"
+
+
+def test_a_container_that_waits_or_ended_says_why() -> None:
+    def container(state: dict[str, Any]) -> Container:
+        status = {"containerStatuses": [{"name": "sandbox0", "state": state}]}
+        return decode_pod(pod(status)).pod.containers[0]
+
+    waiting = container({"waiting": {"reason": "ErrImagePull", "message": "not found"}})
+    assert (waiting.waiting_reason, waiting.waiting_message) == ("ErrImagePull", "not found")
+    ended = container({"terminated": {"exitCode": 137, "reason": "OOMKilled"}})
+    assert (ended.exit_code, ended.exit_reason) == (137, "OOMKilled")
+
+
+def test_a_disruption_is_told() -> None:
+    condition = {"type": "DisruptionTarget", "status": "True", "reason": "R", "message": "m"}
+    assert decode_pod(pod({"conditions": [condition]})).pod.disruption == "R: m"
+
+
+@pytest.mark.parametrize("phase", ["Unknown", "SomethingNew"])
+def test_a_phase_of_a_newer_kubernetes_is_unknown(phase: str) -> None:
+    assert decode_pod(pod({"phase": phase})).pod.phase == PodPhase.UNKNOWN
