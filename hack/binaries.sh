@@ -35,8 +35,6 @@ portmap                  cni         github.com/containernetworking/plugins/plug
 EOF
 }
 
-pinned() { awk -v module="$2" '$1 == "require" {$1 = $2; $2 = $3} $1 == module {print $2; exit}' "$root/hack/gomod/$1/go.mod"; }
-
 # A program built outside its own repository does not know its version, and kubeadm goes by it.
 version_flags() {
   local version

@@ -123,6 +123,10 @@ EOF
 }
 
 ready() {
+  local node
+  for node in $(nodes); do # kind passes over a patch of another version of containerd's configuration in silence
+    docker exec "$node" grep -q 'runtimes.runsc' /etc/containerd/config.toml
+  done
   kubectl wait --for=condition=Ready nodes --all --timeout=180s
   if own_network; then kubectl -n kube-system rollout status daemonset/kube-router --timeout=120s; fi
   kubectl -n kube-system rollout status deployment/coredns --timeout=120s
@@ -134,6 +138,7 @@ up() {
     export NODE_IMAGE
   fi
   image=$("$root/hack/node.sh")
+  "$root/hack/binaries.sh" kind kubectl >/dev/null
   scratch
   if ! as_it_should_be; then
     [ -z "$(nodes)" ] || step "removing the cluster '$cluster', which is not as it should be" delete

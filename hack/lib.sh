@@ -72,6 +72,7 @@ at_exit() {
   local status=$?
   exec 2>&8
   end_heartbeat
+  [ -z "${companion:-}" ] || kill "$companion" 2>/dev/null || true # what a script does at the side ends with it
   [ -z "${scratch:-}" ] || rm -rf "$scratch"
   if [ $status -ne 0 ] && [ -n "${step_what:-}" ]; then
     say "FAILED: $step_what. The end of its output ($step_log):"
@@ -110,6 +111,11 @@ locked() {
   flock -n 9 && return
   say "    waiting for another run that holds $cache/$1.lock ..."
   flock 9
+}
+
+# The version of a module that hack/gomod/DIRECTORY pins. Without asking go, which a warm run should not need.
+pinned() { # DIRECTORY MODULE
+  awk -v module="$2" '$1 == "require" {$1 = $2; $2 = $3} $1 == module {print $2; exit}' "$root/hack/gomod/$1/go.mod"
 }
 
 uv() { "$root/hack/uv" "$@"; }

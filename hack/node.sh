@@ -62,21 +62,32 @@ base_context() {
   sed "s|sandbox_image = .*|sandbox_image = \"$(grep /pause: "$scratch/list")\"|" \
     "$context/files/etc/containerd/config.toml" >"$scratch/config.toml"
   mv "$scratch/config.toml" "$context/files/etc/containerd/config.toml"
-  # shellcheck disable=SC2046
-  docker save -o "$context/images.tar" $(cat "$scratch/saved")
+}
+
+# containerd's store is filled in a container of the image itself, which need not be privileged for it: nothing is unpacked.
+fill() { # EMPTY_IMAGE IMAGE
+  local filler=isola-node-$$
+  # shellcheck disable=SC2046,SC2016
+  docker save $(cat "$scratch/saved") | docker run -i --name "$filler" --entrypoint sh "$1" -euc '
+    containerd >/dev/null 2>&1 &
+    until ctr version >/dev/null 2>&1; do sleep 0.1; done
+    ctr -n k8s.io images import --local --no-unpack \
+      --label io.cri-containerd.image=managed --label io.cri-containerd.pinned=pinned -
+    kill $!
+    wait $! || true'
+  docker commit --change 'ENTRYPOINT ["/usr/local/bin/entrypoint", "/sbin/init"]' --change 'CMD []' "$filler" "$2"
+  docker rm "$filler"
 }
 
 base_image() { # IMAGE
-  debian=$registry/debian-node:$(printf '%s' "$packages" | digest)
-  docker image inspect "$debian" >/dev/null 2>&1 || step 'node: Debian with its packages' debian "$debian"
   scratch
   context=$scratch/base
-  kubernetes=$(cd "$root/hack/gomod/kubernetes" && go list -m -f '{{.Version}}' k8s.io/kubernetes)
+  kubernetes=$(pinned kubernetes k8s.io/kubernetes)
   step 'node: the images that kubeadm wants' component_images
   step 'node: gathering its files' base_context
-  step 'node: base image' docker build -t "$1" --build-arg "DEBIAN=$debian" --build-arg "KUBERNETES=$kubernetes" \
+  step 'node: base image' docker build -t "$1-empty" --build-arg "DEBIAN=$debian" --build-arg "KUBERNETES=$kubernetes" \
     -f "$root/hack/node/base.Dockerfile" "$context"
-  docker image prune --force --filter label=isola.throwaway=true >/dev/null # 2 GB of a stage that nothing needs now
+  step 'node: putting the images in' fill "$1-empty" "$1"
 }
 
 # runsc can ask systemd for a cgroup on version 2 only, where kind's kubelet uses systemd as well.
@@ -101,7 +112,11 @@ digest_programs() { for name; do readlink "$bin/$name" | sed "s|^$cache/||"; don
 if [ -n "${NODE_IMAGE:-}" ]; then
   bin=$("$root/hack/binaries.sh" --for-nodes $gvisor | tail -n 1)
 else
+  # Debian's packages come over the network, the programs out of the processor: at the same time
+  debian=$registry/debian-node:$(printf '%s' "$packages" | digest)
+  docker image inspect "$debian" >/dev/null 2>&1 || step 'node: Debian with its packages' debian "$debian" &
   bin=$("$root/hack/binaries.sh" --for-nodes $programs $plugins $control_plane kube-router kind $gvisor | tail -n 1)
+  wait $! || fail "no Debian for the node: see $logs"
   key=$({
     digest_programs $programs $plugins $control_plane kube-router kind
     echo "$packages"

@@ -41,9 +41,12 @@ why_not_ready() {
 
 locked "setup-$cluster"
 "$root/hack/host.sh" start
-"$root/hack/binaries.sh" kind kubectl helm >/dev/null
+# images need none of the programs, and the first build of those is long
+"$root/hack/images.sh" >"$images.new" &
+companion=$!
 "$root/hack/cluster.sh" up
-"$root/hack/images.sh" >"$images.new"
+"$root/hack/binaries.sh" helm >/dev/null
+wait $companion || fail 'the images could not be built'
 mv "$images.new" "$images"
 # shellcheck disable=SC2046
 "$root/hack/cluster.sh" load $(cut -d= -f2 "$images")

@@ -1,7 +1,8 @@
-# A kind node without a registry: kind's own files on a Debian, with the programs of hack/binaries.sh and the images that
-# kubeadm wants. The result is what kindest/node would be; hack/node/Dockerfile comes on top of either.
+# A kind node without a registry: kind's own files on a Debian, with the programs of hack/binaries.sh; the images that
+# kubeadm wants come in by hack/node.sh. The result is what kindest/node would be; hack/node/Dockerfile comes on top of
+# either.
 ARG DEBIAN
-FROM ${DEBIAN} AS base
+FROM ${DEBIAN}
 COPY files/usr/local/bin/ /usr/local/bin/
 COPY files/kind/ /kind/
 COPY files/etc/ /etc/
@@ -25,18 +26,6 @@ RUN mv /usr/local/bin/kubelet /usr/local/bin/kubeadm /usr/local/bin/kubectl /usr
     | jq 'del(.process.rlimits) | .hooks.createContainer += [{"path": "/kind/bin/mount-product-files.sh"}]' \
       >/etc/containerd/cri-base.json
 
-# containerd's store is filled here and not in a running node, so that no privileged container is needed for it.
-FROM base AS store
-LABEL isola.throwaway=true
-COPY images.tar /
-RUN containerd >/dev/null 2>&1 & \
-    until ctr version >/dev/null 2>&1; do sleep 0.1; done; \
-    ctr -n k8s.io images import --no-unpack --local --label io.cri-containerd.image=managed \
-      --label io.cri-containerd.pinned=pinned /images.tar \
- && kill $! && wait $!; ctr_imported=$(du -s /var/lib/containerd | cut -f1); [ "$ctr_imported" -gt 1000 ]
-
-FROM base
-COPY --from=store /var/lib/containerd /var/lib/containerd
 ENV container=docker
 STOPSIGNAL SIGRTMIN+3
 ENTRYPOINT ["/usr/local/bin/entrypoint", "/sbin/init"]
