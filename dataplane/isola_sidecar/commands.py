@@ -10,6 +10,7 @@ import asyncio
 import os
 import signal
 import time
+from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ from .processes import Processes, Standing
 from .stdin import Stdin
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +94,8 @@ class Commands:
         self._processes = processes
         self._containers = containers.Containers()
         self._known: dict[str, Command] = {}  # in order of start
+        self._finished: deque[Command] = deque()  # in order of end, like those with output
+        self._with_output: deque[Command] = deque()
         self._timeouts: set[asyncio.Task[None]] = set()
 
     def __iter__(self) -> Iterator[Command]:
@@ -120,7 +123,7 @@ class Commands:
             ProblemError: 400 or 409 when the container or directory is not there, 429 when too
                 many commands run.
         """
-        self._make_room()
+        self._refuse_if_full()
         container = self._containers.find(order.container)
         try:
             environment = _environment(container.environment(), order.environment)
@@ -129,9 +132,13 @@ class Commands:
         except ProcessLookupError:
             raise ProblemError(409, f"container {container.name!r} has exited") from None
         command = _new_command(order, container.name, root)
+        try:
+            await self._launch(command, directory, environment)
+        except BaseException:
+            command.finish(Ending(-1, "Lost"))
+            raise
         self._known[command.id] = command
-        await self._launch(command, directory, environment)
-        if order.timeout_seconds is not None and command.ending is None:
+        if order.timeout_seconds is not None:
             loop = asyncio.get_running_loop()
             command.timer = loop.call_later(order.timeout_seconds, self._time_out, command)
         return command
@@ -155,12 +162,25 @@ class Commands:
                 standing,
                 argv,
                 environment,
-                ended=lambda status: command.finish(_ending(command, status)),
+                ended=lambda status: self._end(command, status),
             )
         finally:
             os.close(directory)
             for each in ends:
                 each.close_program_end()
+
+    def _end(self, command: Command, status: int | None) -> None:
+        command.finish(_ending(command, status))
+        self._finished.append(command)
+        self._with_output.append(command)
+        # Now for the others, and again when this one's grace is over.
+        self._give_up()
+        asyncio.get_running_loop().call_later(limits.KEPT_SECONDS, self._give_up)
+
+    def _give_up(self) -> None:
+        give_up_outputs(self._with_output, now=time.monotonic())
+        while len(self._finished) > limits.KEPT_RECORDS:
+            del self._known[self._finished.popleft().id]
 
     def _time_out(self, command: Command) -> None:
         command.timed_out = True
@@ -168,32 +188,24 @@ class Commands:
         self._timeouts.add(task)
         task.add_done_callback(self._timeouts.discard)
 
-    def _make_room(self) -> None:
-        finished = [each for each in self._known.values() if each.ending is not None]
-        if len(self._known) - len(finished) >= limits.RUNNING_COMMANDS:
+    def _refuse_if_full(self) -> None:
+        if len(self._known) - len(self._finished) >= limits.RUNNING_COMMANDS:
             raise ProblemError(
                 429, f"{limits.RUNNING_COMMANDS} commands are running already; wait or kill some"
             )
-        finished.sort(key=lambda each: each.ended_at)
-        give_up_outputs(finished, now=time.monotonic())
-        for each in finished[: -limits.KEPT_RECORDS]:
-            del self._known[each.id]
 
 
-def give_up_outputs(finished: Iterable[Command], *, now: float) -> None:
-    """Drop outputs of `finished` (oldest first) until what is left is within the limits."""
-    kept = [each for each in finished if not each.stdout.gone]
-    count = len(kept)
+def give_up_outputs(kept: deque[Command], *, now: float) -> None:
+    """Drop outputs from the front of `kept`, the oldest, until the rest is within the limits."""
     size = sum(each.stdout.size + each.stderr.size for each in kept)
-    for each in kept:
-        if count <= limits.KEPT_OUTPUTS and size <= limits.KEPT_OUTPUT_BYTES:
+    while len(kept) > limits.KEPT_OUTPUTS or size > limits.KEPT_OUTPUT_BYTES:
+        oldest = kept[0]
+        if now - oldest.ended_at < limits.KEPT_SECONDS:
             return
-        if now - each.ended_at < limits.KEPT_SECONDS:
-            return
-        each.stdout.give_up()
-        each.stderr.give_up()
-        count -= 1
-        size -= each.stdout.size + each.stderr.size
+        kept.popleft()
+        oldest.stdout.give_up()
+        oldest.stderr.give_up()
+        size -= oldest.stdout.size + oldest.stderr.size
 
 
 def describe(command: Command) -> dict[str, Any]:

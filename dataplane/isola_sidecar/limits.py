@@ -44,7 +44,14 @@ RECEIVE_BYTES: Final = 1 << 18
 """One read from a socket, and the bound of what a connection buffers."""
 
 PIPE_BYTES: Final = 1 << 20
-"""Capacity asked for output pipes: fewer switches between a chatty program and the sidecar."""
+"""Capacity asked for output pipes: what a program writes during one rest must find room."""
+
+BURST_BYTES: Final = 1 << 17
+"""Output after which the sidecar rests for a moment, to take the next pieces together: programs
+write 4 or 8 KiB at a time, and each piece would cost every reader a turn."""
+
+REST_SECONDS: Final = 0.002
+"""That moment. Only a program that writes much ever meets it."""
 
 CONNECTIONS: Final = 1024
 """At once. The gateway keeps far fewer; sandboxed code on localhost could open any number."""

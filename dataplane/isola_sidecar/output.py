@@ -40,7 +40,9 @@ class Output:
         self.ended = False
         self.gone = False
         self.lost: str | None = None
-        asyncio.get_running_loop().add_reader(self._pipe, self._take)
+        self._burst = 0
+        self._loop = asyncio.get_running_loop()
+        self._listen()
 
     def close_program_end(self) -> None:
         """Give up the writing end, once the program has its own."""
@@ -110,10 +112,21 @@ class Output:
             return False
         return True
 
+    def _listen(self) -> None:
+        if self._pipe >= 0:
+            self._loop.add_reader(self._pipe, self._take_or_rest)
+
+    def _take_or_rest(self) -> None:
+        self._burst += self._take()
+        if self._burst >= limits.BURST_BYTES and self._pipe >= 0:
+            self._burst = 0
+            self._loop.remove_reader(self._pipe)
+            self._loop.call_later(limits.REST_SECONDS, self._listen)
+
     def _take(self) -> int:
         """Move one block from the pipe to the file, and return its size."""
         try:
-            block = os.read(self._pipe, limits.BLOCK_BYTES)
+            block = os.read(self._pipe, limits.RECEIVE_BYTES)
         except BlockingIOError:
             return 0
         if not block:
@@ -136,7 +149,7 @@ class Output:
         self._notify()
 
     def _close_pipe(self) -> None:
-        asyncio.get_running_loop().remove_reader(self._pipe)
+        self._loop.remove_reader(self._pipe)
         os.close(self._pipe)
         self._pipe = -1
 

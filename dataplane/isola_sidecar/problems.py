@@ -26,6 +26,12 @@ _TITLES: Final = {
 """RFC 9110 names of the codes used here. `http.HTTPStatus` would cost its import at start."""
 
 
+# The gateway reads 4096 bytes of a problem: what a client sent is echoed only in part.
+_DETAIL_LENGTH: Final = 1024
+_VALUE_LENGTH: Final = 128
+_VIOLATIONS: Final = 6
+
+
 @dataclass(frozen=True, slots=True)
 class Violation:
     """One offending place of a request: `body.args[0]`, `query.container`, `path.id`."""
@@ -64,14 +70,26 @@ class ProblemError(Exception):
             "type": "about:blank",
             "title": _TITLES.get(self.status, "Error"),
             "status": self.status,
-            "detail": self.detail,
+            "detail": _shortened(self.detail, _DETAIL_LENGTH),
         }
         if self.violations:
             document["errors"] = [
-                {"location": each.location, "message": each.message, "value": each.value}
-                for each in self.violations
+                {
+                    "location": _shortened(each.location, _VALUE_LENGTH),
+                    "message": each.message,
+                    "value": _shortened(each.value, _VALUE_LENGTH),
+                }
+                for each in self.violations[:_VIOLATIONS]
             ]
         return json.dumps(document).encode()
+
+
+def _shortened(value: Any, length: int) -> Any:
+    """Return a value whose JSON is about `length` bytes at most, as a cut string if need be."""
+    text = json.dumps(value)
+    if len(text) <= length:
+        return value
+    return (value if isinstance(value, str) else text)[: length // 6] + "…"
 
 
 def invalid(location: str, message: str, value: Any = None) -> ProblemError:

@@ -53,8 +53,9 @@ class Processes:
         words = os.memfd_create("words")
         try:
             os.write(words, spawning.pack(argv, environment))
-            self._waiting[mark] = ended
             await self._send(b"start %d" % mark, (*standing, words))
+            # Not before: what waits while a dead launcher is replaced is reported as lost.
+            self._waiting[mark] = ended
         finally:
             os.close(words)
 

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 class Stdin:
     """The writing end of a program's standard input."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, stall_seconds: float = limits.STDIN_STALL_SECONDS) -> None:
+        self._stall_seconds = stall_seconds
         self.program_end, self._pipe = os.pipe()
         os.set_blocking(self._pipe, False)
         self._turn = asyncio.Lock()
@@ -86,12 +87,12 @@ class Stdin:
         self._room = loop.create_future()
         loop.add_writer(self._pipe, self._wake)
         try:
-            async with asyncio.timeout(limits.STDIN_STALL_SECONDS):
+            async with asyncio.timeout(self._stall_seconds):
                 await self._room
         except TimeoutError:
             raise ProblemError(
                 409,
-                f"the command took nothing from its stdin for {limits.STDIN_STALL_SECONDS:.0f} s; "
+                f"the command took nothing from its stdin for {self._stall_seconds:.0f} s; "
                 "part of this write may be delivered",
             ) from None
         finally:

@@ -262,6 +262,17 @@ def test_every_violation_is_listed(client: Client) -> None:
     ]
 
 
+def test_a_problem_is_short_whatever_was_sent(client: Client) -> None:
+    """The gateway reads no more than 4096 bytes of it."""
+    body = {"args": [1] * 1000, "env": {"é" * 5000: "\0" * 5000}, "x" * 5000: ["y" * 5000]}
+    answer = client.call("POST", "/v1/commands", json.dumps(body))
+
+    assert answer.status == 422
+    assert answer.detail
+    assert len(answer.body) <= 4096
+    assert len(client.call("GET", "/v1/filesystem?path=/" + "%01" * 4000).body) <= 4096
+
+
 @pytest.mark.parametrize(
     ("command", "status"),
     [

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections import deque
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from isola_sidecar import limits
 from isola_sidecar.commands import give_up_outputs
 from isola_sidecar.output import Output
 from isola_sidecar.problems import ProblemError
+from sidecar.pods import Client, Pod, eventually
 
 MEBIBYTE = 1 << 20
 
@@ -39,12 +41,14 @@ commands = st.lists(
 @given(commands)
 def test_the_limit_holds_but_for_the_youngest(finished: list[FakeCommand]) -> None:
     now = 500.0
-    give_up_outputs(finished, now=now)  # type: ignore[arg-type]
-    kept = [each for each in finished if not each.stdout.gone]
+    left = deque(finished)
+    give_up_outputs(left, now=now)  # type: ignore[arg-type]
+    kept = list(left)
     old = [each for each in kept if now - each.ended_at >= limits.KEPT_SECONDS]
 
     assert sum(each.stdout.size for each in kept) <= limits.KEPT_OUTPUT_BYTES or not old
     assert kept == finished[len(finished) - len(kept) :], "the oldest go first"
+    assert [each.stdout.gone for each in finished] == [each not in kept for each in finished]
     if len(kept) < len(finished):
         last_given_up = finished[len(finished) - len(kept) - 1]
         with_it = sum(each.stdout.size for each in [last_given_up, *kept])
@@ -53,7 +57,7 @@ def test_the_limit_holds_but_for_the_youngest(finished: list[FakeCommand]) -> No
 
 def test_their_number_is_limited_too() -> None:
     finished = [FakeCommand(0, 0.0) for _ in range(limits.KEPT_OUTPUTS + 3)]
-    give_up_outputs(finished, now=1000.0)  # type: ignore[arg-type]
+    give_up_outputs(deque(finished), now=1000.0)  # type: ignore[arg-type]
 
     assert [each.stdout.gone for each in finished] == [True] * 3 + [False] * limits.KEPT_OUTPUTS
 
@@ -82,3 +86,13 @@ async def test_output_that_was_given_up_says_so_and_frees_its_file(tmp_path: Pat
     await asyncio.sleep(0.05)
     assert open_files() == before
     os.close(root)
+
+
+def test_commands_that_end_give_back_their_descriptors(client: Client, pod: Pod) -> None:
+    descriptors = Path(f"/proc/{pod.sidecar}/fd")
+    client.run("true")
+    before = len(list(descriptors.iterdir()))
+    for _ in range(20):
+        client.run("true")
+
+    eventually(lambda: len(list(descriptors.iterdir())) <= before)

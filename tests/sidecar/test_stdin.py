@@ -4,10 +4,16 @@ import hashlib
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 import pytest
 
+from isola_sidecar.problems import ProblemError
+from isola_sidecar.stdin import Stdin
 from sidecar.pods import Client
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
 
 
 def test_what_is_written_is_read_until_it_is_closed(client: Client) -> None:
@@ -107,3 +113,20 @@ def test_a_program_that_closed_its_stdin_refuses_writes(client: Client) -> None:
     assert client.stdin(command, b"x").status == 409
     assert client.stdin(command, b"x").status == 409
     client.kill(command)
+
+
+async def _pieces(*pieces: bytes) -> AsyncIterator[bytes]:
+    for piece in pieces:
+        yield piece
+
+
+async def test_a_write_is_given_up_when_the_program_takes_nothing_for_long() -> None:
+    stdin = Stdin(stall_seconds=0.01)
+    await stdin.write(_pieces(b"fits"))
+    with pytest.raises(ProblemError, match="took nothing") as caught:
+        await stdin.write(_pieces(bytes(1_000_000)))
+    stdin.close()
+
+    assert caught.value.status == 409
+    assert os.read(stdin.program_end, 4) == b"fits"
+    stdin.close_program_end()
