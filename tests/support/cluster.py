@@ -1,0 +1,95 @@
+"""The local cluster, as `hack/setup.sh` makes it, and kubectl on it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from support.toolchain import ROOT
+
+SANDBOXES = "isola-sandboxes"
+SYSTEM = "isola-system"
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A cluster with Isola in it.
+
+    Attributes:
+        url: The gateway's address.
+        environment: What kubectl needs.
+        images: Images in the nodes, by name.
+    """
+
+    url: str
+    environment: dict[str, str]
+    images: dict[str, str]
+
+    @property
+    def image(self) -> str:
+        """Return an image with a shell, a Python and the usual tools."""
+        return self.images["sandbox-python"]
+
+    def kubectl(
+        self, *arguments: str, stdin: str = "", check: bool = True
+    ) -> subprocess.CompletedProcess[str]:
+        """Run kubectl and return what came of it."""
+        return subprocess.run(
+            ["kubectl", *arguments],
+            env=self.environment,
+            input=stdin,
+            text=True,
+            capture_output=True,
+            check=check,
+            timeout=120,
+        )
+
+    def get(self, kind: str, name: str = "", namespace: str = SANDBOXES, **query: str) -> Any:
+        """Return what `kubectl get` finds, as JSON; None for a name that is not there."""
+        flags = [f"--{key}={value}" for key, value in query.items()]
+        command = ["get", kind, *([name] if name else []), "-n", namespace, "-o", "json", *flags]
+        found = self.kubectl(*command, "--ignore-not-found")
+        return json.loads(found.stdout) if found.stdout else None
+
+    def log(self, name: str) -> list[dict[str, Any]]:
+        """Return a sandbox's entries, oldest first."""
+        return self.get("sandbox", name)["status"]["conditions"][::-1]
+
+    def delete_pod_of(self, component: str) -> None:
+        """Kill the operator or the gateway without any grace."""
+        selector = f"app.kubernetes.io/component={component}"
+        self.kubectl(
+            *("delete", "pod", "-n", SYSTEM, "-l", selector, "--grace-period=0", "--force"),
+            "--wait=false",
+        )
+
+
+def up() -> Cluster:
+    """Bring the cluster up, which takes seconds where it is up, and return it."""
+    script = [ROOT / "hack" / "setup.sh", "--no-demo"]
+    done = subprocess.run(script, stdout=subprocess.PIPE, text=True, check=True)
+    exports = dict(re.findall(r"^export (\w+)=(.*)$", done.stdout, re.MULTILINE))
+    path = exports["PATH"].replace("$PATH", os.environ["PATH"])
+    images = Path(exports["ISOLA_IMAGES"]).read_text().splitlines()
+    return Cluster(
+        url=exports["ISOLA_URL"],
+        environment={**os.environ, "PATH": path, "KUBECONFIG": exports["KUBECONFIG"]},
+        images=dict(line.split("=", 1) for line in images),
+    )
+
+
+def until(done: Callable[[], Any], *, seconds: float, what: str) -> Any:
+    """Return the first true value that `done` gives, tried again and again."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if value := done():
+            return value
+        time.sleep(0.1)
+    raise TimeoutError(f"not within {seconds} s: {what}")
