@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -73,7 +74,7 @@ class HttpSidecars:
         except _BROKEN as error:
             raise SidecarError(f"{call.method} {url}: {error!r}") from error
         async with response:
-            yield _HttpAnswer(response)
+            yield _HttpAnswer(response, call.silence_seconds)
 
     async def _sent(self, url: URL, call: Call) -> aiohttp.ClientResponse:
         limits = aiohttp.ClientTimeout(
@@ -90,8 +91,9 @@ class HttpSidecars:
 
 
 class _HttpAnswer:
-    def __init__(self, response: aiohttp.ClientResponse) -> None:
+    def __init__(self, response: aiohttp.ClientResponse, silence_seconds: float | None) -> None:
         self._response = response
+        self._silence_seconds = silence_seconds
 
     @property
     def status(self) -> int:
@@ -102,8 +104,15 @@ class _HttpAnswer:
         return self._response.headers
 
     async def chunks(self) -> AsyncIterator[bytes]:
+        content = self._response.content
         try:
-            async for part in self._response.content.iter_any():
+            while True:
+                # aiohttp's own timer is not enough: its parser, given chunks that make no sense,
+                # drops connection and timer and tells nobody who waits for the body.
+                async with asyncio.timeout(self._silence_seconds):
+                    part = await content.readany()
+                if not part:
+                    return
                 yield part
         except _BROKEN as error:
             raise SidecarError(f"{self._response.url}: broke off: {error!r}") from error
