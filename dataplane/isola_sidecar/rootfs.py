@@ -3,7 +3,8 @@
 `openat2(2)` with RESOLVE_IN_ROOT takes every link, absolute or `..`, as the container sees it,
 in one step of the kernel: there is no moment between a look and a use in which sandboxed code
 could swap a directory for a link. RESOLVE_NO_MAGICLINKS refuses the links of /proc which lead
-elsewhere. Python 3.11 has no call for it, so this one goes through ctypes; gVisor has it.
+elsewhere; at present the former implies it, and openat2(2) says not to rely on that. Python 3.11
+has no call for it, so this one goes through ctypes. gVisor has it.
 """
 
 from __future__ import annotations

@@ -3,14 +3,11 @@ from __future__ import annotations
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
-from sidecar.pods import Client, Container, eventually
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from sidecar.pods import Client, Container, Pod, eventually, pid_inside
 
 
 def test_a_command_answers_with_an_id_and_ends_with_its_exit_code(client: Client) -> None:
@@ -190,10 +187,13 @@ def test_a_background_child_survives_writing_more_than_a_pipe_holds(
     eventually(marker.exists)
 
 
-def test_orphans_are_reaped(client: Client) -> None:
-    client.sh("(sleep 0.05 &) ; (sleep 0.1 &)")
+def test_orphans_become_the_launchers_children_and_are_reaped(client: Client, pod: Pod) -> None:
+    ran = client.sh("sleep 0.3 & echo $!")
+    orphan = int(ran.stdout)
+    (launcher,) = Path(f"/proc/{pod.sidecar}/task/{pod.sidecar}/children").read_text().split()
 
-    eventually(lambda: "<defunct>" not in client.sh("ps -e").stdout)
+    assert int(client.sh(f"ps -o ppid= -p {orphan}").stdout) == pid_inside(int(launcher))
+    eventually(lambda: client.sh(f"ps -p {orphan}").exit_code == 1)
 
 
 def test_many_commands_at_once_all_end(client: Client) -> None:

@@ -107,6 +107,14 @@ def test_children_and_impostors_are_not_taken_for_the_main_process(empty: Pod) -
     assert client.post_command("true", container="other").status == 400
 
 
+def test_what_entered_a_container_later_is_not_taken_for_its_main_process(empty: Pod) -> None:
+    """As `kubectl exec` does it: the marker is there, and the parent is 0 too."""
+    empty.add("main", prepare="mkdir /main", directory="/main")
+    empty.add("main", prepare="mkdir /exec", directory="/exec")
+
+    assert empty.start_sidecar().run("pwd").stdout == "/main\n"
+
+
 def test_a_container_that_has_exited_says_so(empty: Pod) -> None:
     gone, _ = empty.add("gone"), empty.add("stays")
     client = empty.start_sidecar()

@@ -142,6 +142,24 @@ def test_requests_may_be_sent_ahead_on_one_connection(client: Client) -> None:
     assert received.endswith(b'{"status": "ok"}')
 
 
+def test_a_connection_is_kept_from_request_to_request(client: Client) -> None:
+    connection = client.connect()
+
+    def call(method: str, path: str, body: bytes | None = None) -> bytes:
+        connection.request(method, path, body)
+        return connection.getresponse().read()
+
+    for _ in range(3):
+        start = call("POST", "/v1/commands", b'{"args": ["sh", "-c", "sleep 0.05; echo x"]}')
+        path = f"/v1/commands/{json.loads(start)['id']}"
+        assert b": 0" in call("GET", f"{path}/status?waitSeconds=9")
+        assert b"data: x" in call("GET", f"{path}/stdout")
+        assert call("GET", f"{path}/stderr") == b""
+        assert b"closed" in call("POST", f"{path}/stdin", b"x")
+        assert call("DELETE", path) == b""
+    connection.close()
+
+
 def test_a_client_that_waits_to_continue_is_told_to(client: Client) -> None:
     body = json.dumps({"args": ["true"]}).encode()
     with socket.create_connection(("127.0.0.1", client.port), timeout=10) as connection:

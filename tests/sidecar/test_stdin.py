@@ -76,14 +76,14 @@ def test_a_program_that_ignores_its_stdin_blocks_nothing_but_that_write(client: 
 
 def test_writes_from_before_a_close_are_still_delivered(client: Client) -> None:
     command = client.start("sh", "-c", "sleep 0.5; wc -c")
-    with ThreadPoolExecutor(1) as pool:
-        writing = pool.submit(client.stdin, command, bytes(1_000_000))
-        time.sleep(0.1)
+    with ThreadPoolExecutor(3) as pool:
+        writing = [pool.submit(client.stdin, command, bytes(1_000_000)) for _ in range(3)]
+        time.sleep(0.2)
         assert client.close_stdin(command).status == 204
-        assert writing.result().status == 204
+        assert [each.result().status for each in writing] == [204] * 3
 
     assert client.wait(command)["exitCode"] == 0
-    assert b"1000000" in client.stream(command).body
+    assert b"3000000" in client.stream(command).body
 
 
 @pytest.mark.parametrize("size", [0, 1, 3_000_000], ids=["empty", "small", "large"])
