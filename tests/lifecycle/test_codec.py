@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from isola_lifecycle.codec import decode, decode_log, digest, encode, faults
 from isola_lifecycle.log import Log
+from isola_lifecycle.sandbox.fold import fold
 from support.stories import READY, REQUESTED, RUNNING, UID, log_of
 from support.toolchain import ROOT
 
@@ -99,6 +101,9 @@ def test_a_log_moved_to_another_object_is_found() -> None:
 @pytest.mark.parametrize(
     "path", sorted((ROOT / "tests" / "lifecycle" / "golden").glob("*.json")), ids=lambda p: p.stem
 )
-def test_a_log_of_a_past_release_still_verifies(path: Any) -> None:
+def test_a_log_of_a_past_release_still_verifies_and_folds(path: Path) -> None:
     golden = json.loads(path.read_text())
     assert faults(golden["uid"], golden["status"]["conditions"][::-1]) == ()
+    state = fold(decode_log(golden["uid"], golden["status"]))
+    assert state.phase == golden["phase"]
+    assert state.terminated

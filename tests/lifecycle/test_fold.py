@@ -79,7 +79,7 @@ def test_entries_appended_together_fold_like_entries_appended_apart(
 def test_an_unknown_type_changes_nothing_but_the_newest_words(story: list[Fact]) -> None:
     known = fold(log_of(story))
     after = fold(log_of([*story, fact("Unheard", "OfSuch")]))
-    assert replace(after, reason=known.reason, message=known.message) == known
+    assert after._replace(reason=known.reason, message=known.message) == known
 
 
 @pytest.mark.parametrize(

