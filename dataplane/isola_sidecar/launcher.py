@@ -41,6 +41,8 @@ def fork() -> socket.socket:
         return ours
     try:
         _become_launcher(theirs.detach())
+    except BaseException as failed:  # noqa: BLE001 - it ends below, and a traceback needs imports
+        os.write(2, f"the launcher failed: {failed!r}\n".encode())
     finally:
         # Whatever happened, this copy of the sidecar must not go on as a second one.
         os._exit(0)
@@ -92,7 +94,7 @@ class _Launcher:
             self._kill_on()
 
     def _serve(self) -> None:
-        message, descriptors, _, _ = socket.recv_fds(self._channel, 256, spawning.DESCRIPTORS)
+        message, descriptors = self._receive()
         for descriptor in descriptors:  # recv_fds of Python 3.11 drops MSG_CMSG_CLOEXEC
             os.set_inheritable(descriptor, False)  # noqa: FBT003
         match message.split():
@@ -105,6 +107,12 @@ class _Launcher:
             case _:
                 self._orphaned = True
                 self._dying |= dict.fromkeys(self._running, limits.KILL_PASSES)
+
+    def _receive(self) -> tuple[bytes, list[int]]:
+        try:
+            return socket.recv_fds(self._channel, 256, spawning.DESCRIPTORS)[:2]
+        except ConnectionResetError:  # closed with reports unread
+            return b"", []
 
     def _start(self, mark: int, descriptors: list[int]) -> None:
         try:

@@ -142,6 +142,19 @@ def test_requests_may_be_sent_ahead_on_one_connection(client: Client) -> None:
     assert received.endswith(b'{"status": "ok"}')
 
 
+def test_a_lot_sent_ahead_does_not_end_what_is_under_way(client: Client) -> None:
+    command = client.start("sleep", "0.5")
+    stdin = f"/v1/commands/{command}/stdin"
+    with socket.create_connection(("127.0.0.1", client.port), timeout=10) as connection:
+        connection.sendall(request("GET", f"/v1/commands/{command}/status?waitSeconds=10"))
+        connection.sendall(request("POST", stdin, bytes(1_000_000), b"Connection: close"))
+        received = b""
+        while block := connection.recv(65536):
+            received += block
+
+    assert re.findall(rb"HTTP/1.1 (\d+)", received) == [b"200", b"409"]
+
+
 def test_a_connection_is_kept_from_request_to_request(client: Client) -> None:
     connection = client.connect()
 

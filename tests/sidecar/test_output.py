@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from isola_sidecar import rootfs
 from isola_sidecar.output import Output
 from isola_sidecar.problems import ProblemError
 from sidecar.pods import Client, Container, Pod, decode_events, pid_inside, text_of
@@ -159,3 +160,13 @@ async def test_output_that_cannot_be_stored_cuts_the_stream_and_says_why() -> No
     with pytest.raises(ProblemError, match="No space left") as caught:
         await anext(output.pieces(0))
     assert caught.value.status == 410
+
+
+def test_output_of_a_container_that_cannot_be_written_to_lies_in_memory() -> None:
+    read_only = os.open("/proc", os.O_PATH)
+    unnamed = rootfs.create_unnamed(read_only)
+
+    assert os.write(unnamed, b"x") == 1
+    assert "memfd" in str(Path(f"/proc/self/fd/{unnamed}").readlink())
+    os.close(unnamed)
+    os.close(read_only)
