@@ -34,13 +34,14 @@ test-api: sync ## Tests against a real kube-apiserver, which they start themselv
 	$(PYTEST) -m apiserver
 test-e2e: sync ## Tests on the cluster, driven by the published client
 	$(PYTEST) -m e2e
-check: sync ## Lint, formatting, types, import contracts, scripts, lock file, chart
+check: sync ## Lint, formatting, types, import contracts, scripts, documents, chart
 	$(UV) lock --check
 	$(RUN) ruff check
 	$(RUN) ruff format --check
 	$(RUN) pyright
 	$(RUN) lint-imports
 	$(RUN) shellcheck hack/*.sh hack/uv hack/runc-without-sys-resource .ci/run
+	$(RUN) python hack/openapi.py --check
 	"$$(hack/binaries.sh helm)/helm" lint --strict --quiet chart
 
 ##@ Development
@@ -50,7 +51,7 @@ fmt: sync ## Format, and mend what ruff can
 openapi: sync ## Write api/openapi/ from the running apps
 	$(RUN) python hack/openapi.py
 bench: sync ## Measure a running cluster against bare pods and kubectl
-	$(RUN) python hack/bench.py
+	$(RUN) python tests/benchmarks/life.py
 clean: ## Remove what checks and tests left in the checkout
 	rm -rf .pytest_cache .ruff_cache .hypothesis .schemathesis .import_linter_cache .coverage* build dist
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

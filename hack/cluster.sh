@@ -133,7 +133,7 @@ ready() {
 }
 
 up() {
-  if own_network && ! have mmdebstrap; then
+  if own_network && ! { debian_host && have mmdebstrap; }; then
     NODE_IMAGE=$(kinds_own_image)
     export NODE_IMAGE
   fi

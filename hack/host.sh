@@ -11,7 +11,8 @@ can_install() { [ "$(id -u)" = 0 ] && have apt-get && [ "$host_os" = linux ]; }
 
 # Packages that are not there yet, of those a machine without Docker and without a registry needs.
 missing_packages() {
-  local package packages="curl ca-certificates gcc libc6-dev mmdebstrap jq"
+  local package packages='curl ca-certificates jq'
+  ! debian_host || packages="$packages gcc libc6-dev mmdebstrap"
   have dockerd || docker info >/dev/null 2>&1 || packages="$packages docker.io iptables"
   have uv || python3 -c 'import ensurepip' 2>/dev/null || packages="$packages python3-venv"
   for package in $packages; do

@@ -35,7 +35,8 @@ base_image() {
   say "    trying to pull $usual_base ..."
   ! docker pull -q "$usual_base" >/dev/null 2>&1 || return 0
   BASE_IMAGE=$made_base
-  have mmdebstrap || fail "$usual_base cannot be pulled, and there is no mmdebstrap to make a base image: set BASE_IMAGE"
+  { debian_host && have mmdebstrap; } ||
+    fail "$usual_base cannot be pulled, and only a Debian with mmdebstrap can make a base image: set BASE_IMAGE"
   step 'base image: Debian with Python' make_base
 }
 

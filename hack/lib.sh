@@ -24,6 +24,9 @@ case $(uname -m) in
   *) arch=$(uname -m) ;;
 esac
 
+# Only a Debian makes Debian images without more ado (keys, mirrors); elsewhere images are pulled.
+debian_host() { grep -qx 'ID=debian' /etc/os-release 2>/dev/null; }
+
 have() { command -v "$1" >/dev/null 2>&1; }
 
 # Progress goes to stderr, so that stdout stays for results; or to the file ISOLA_PROGRESS, for a caller whose test runner
@@ -87,6 +90,7 @@ trap at_exit EXIT
 # The name of a directory that goes when the script ends, however it ends. One file system with the cache, so that
 # a finished piece moves into place by a rename: an interrupted run leaves nothing half-made behind.
 scratch() {
+  find "$cache" -maxdepth 1 -name 'tmp.*' -mmin +600 -exec rm -rf {} + # of runs that were killed
   [ -n "${scratch:-}" ] || scratch=$(mktemp -d "$cache/tmp.XXXXXX")
 }
 

@@ -132,13 +132,16 @@ image=$registry/node:$({
   digest_files hack/node/Dockerfile
 } | digest)
 
-if ! docker image inspect "$image" >/dev/null 2>&1; then
+there() { docker image inspect "$1" >/dev/null 2>&1; }
+if ! there "$image"; then
   locked node
-  case $NODE_IMAGE in
-    "$registry"/*) docker image inspect "$NODE_IMAGE" >/dev/null 2>&1 || base_image "$NODE_IMAGE" ;;
-    *) docker image inspect "$NODE_IMAGE" >/dev/null 2>&1 || step "pulling $NODE_IMAGE" docker pull "$NODE_IMAGE" ;;
-  esac
+  if ! there "$NODE_IMAGE"; then
+    case $NODE_IMAGE in
+      "$registry"/*) base_image "$NODE_IMAGE" ;;
+      *) step "pulling $NODE_IMAGE" docker pull "$NODE_IMAGE" ;;
+    esac
+  fi
   scratch
-  step 'node: adding gVisor' gvisor_layer "$NODE_IMAGE" "$image"
+  there "$image" || step 'node: adding gVisor' gvisor_layer "$NODE_IMAGE" "$image"
 fi
 echo "$image"

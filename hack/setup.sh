@@ -46,7 +46,7 @@ locked "setup-$cluster"
 companion=$!
 "$root/hack/cluster.sh" up
 "$root/hack/binaries.sh" helm >/dev/null
-wait $companion || fail 'the images could not be built'
+wait $companion || fail 'the images could not be built: see FAILED above'
 mv "$images.new" "$images"
 # shellcheck disable=SC2046
 "$root/hack/cluster.sh" load $(cut -d= -f2 "$images")
