@@ -13,14 +13,35 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
+from pydantic.config import JsonDict
 
 from isola_lifecycle.sandbox.conditions import Phase
-from isola_rest.identifiers import CommandId, ContainerName, SandboxId, SnapshotName
+from isola_rest import quantities
+from isola_rest.identifiers import ContainerName, SandboxId, SnapshotName
+
+
+def _whole(value: object) -> object:
+    # To JSON Schema 30.0 is an integer; some clients' languages know no other way to write it.
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
 
 _INT64 = 2**63 - 1
-Seconds = Annotated[int, Field(ge=1, le=_INT64)]
+Seconds = Annotated[int, Field(ge=1, le=_INT64), BeforeValidator(_whole)]
+BytesPerSecond = Annotated[int, Field(ge=1, le=10**12), BeforeValidator(_whole)]
+
+# Described, not checked here: a text that is no quantity is a 400 of the contract, not a 422.
+Quantity = Annotated[
+    str, Field(json_schema_extra={"pattern": quantities.PATTERN, "maxLength": quantities.LENGTH})
+]
 
 # What the CRD fills in; the published client refuses a sandbox without it.
 DEFAULT_STARTUP_TIMEOUT_SECONDS = 90
@@ -45,9 +66,9 @@ class Body(Wire):
 class Resources(Wire):
     """Amounts, as Kubernetes quantities."""
 
-    cpu: str | None = Field(default=None, examples=["500m"])
-    memory: str | None = Field(default=None, examples=["512Mi"])
-    ephemeral_storage: str | None = Field(default=None, examples=["1Gi"])
+    cpu: Quantity | None = Field(default=None, examples=["500m"])
+    memory: Quantity | None = Field(default=None, examples=["512Mi"])
+    ephemeral_storage: Quantity | None = Field(default=None, examples=["1Gi"])
 
 
 class ResourceRequirements(Wire):
@@ -107,7 +128,7 @@ class Network(Wire):
     allow_cluster_dns: bool | None = Field(default=None, alias="allowClusterDNS")
     nameservers: Annotated[list[str], Field(max_length=3)] | None = None
     allow_ipv6_egress: bool | None = Field(default=None, alias="allowIPv6Egress")
-    egress_rate_limit_bytes_per_second: Annotated[int, Field(ge=1, le=10**12)] | None = None
+    egress_rate_limit_bytes_per_second: BytesPerSecond | None = None
 
 
 class SnapshotRootfs(Wire):
@@ -126,8 +147,32 @@ class TerminationType(StrEnum):
     SNAPSHOT_ROOTFS = "SnapshotRootfs"
 
 
+# What the validators below hold, for those who generate requests from the schema.
+_IS_SNAPSHOT: JsonDict = {
+    "properties": {"type": {"const": "SnapshotRootfs"}},
+    "required": ["type"],
+}
+_SETTINGS_OF_ITS_OWN: JsonDict = {
+    "if": _IS_SNAPSHOT,
+    "then": {
+        "required": ["snapshotRootfs"],
+        "properties": {"snapshotRootfs": {"type": "object"}},
+    },
+    "else": {"properties": {"snapshotRootfs": {"type": "null"}}},
+}
+_ONE_CONTAINER: JsonDict = {
+    "if": {
+        "properties": {"terminationPolicy": {"type": "object", **_IS_SNAPSHOT}},
+        "required": ["terminationPolicy"],
+    },
+    "then": {"properties": {"podTemplate": {"properties": {"containers": {"maxItems": 1}}}}},
+}
+
+
 class TerminationPolicy(Wire):
     """What happens at the end of a sandbox."""
+
+    model_config = ConfigDict(json_schema_extra=_SETTINGS_OF_ITS_OWN)
 
     type: TerminationType = TerminationType.DELETE
     snapshot_rootfs: SnapshotRootfs | None = None
@@ -141,6 +186,8 @@ class TerminationPolicy(Wire):
 
 class CreateSandboxRequest(Body):
     """A sandbox to be created."""
+
+    model_config = ConfigDict(json_schema_extra=_ONE_CONTAINER)
 
     pod_template: PodTemplate
     timeout_seconds: Seconds | None = Field(
@@ -212,35 +259,6 @@ class History(Wire):
 
     id: SandboxId
     entries: list[HistoryEntry]
-
-
-class CreateCommandRequest(Body):
-    """A command to be started."""
-
-    args: Annotated[list[str], Field(min_length=1)] = Field(
-        description="argv; its first item is looked up in PATH."
-    )
-    env: dict[str, str] | None = Field(default=None, description="Merged over the container's.")
-    cwd: str | None = Field(
-        default=None, description="Default: that of the container's main process."
-    )
-    timeout_seconds: Seconds | None = Field(default=None, description="Killed when it runs longer.")
-
-
-class CreateCommandResponse(Wire):
-    """A command that was started."""
-
-    model_config = ConfigDict(extra="allow")
-
-    id: CommandId
-
-
-class CommandStatus(Wire):
-    """Whether a command has ended, and how."""
-
-    model_config = ConfigDict(extra="allow")
-
-    exit_code: int | None = Field(description="null while it runs; -1 for the end by a signal.")
 
 
 class Health(BaseModel):

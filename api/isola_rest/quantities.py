@@ -19,9 +19,8 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from fractions import Fraction
 
-_NUMBER = re.compile(
-    r"(?P<sign>[+-]?)(?P<digits>\d+\.?\d*|\.\d+)(?P<suffix>[A-Za-z]*|[eE][+-]?\d+)"
-)
+# Sign, digits, suffix; also a pattern of JSON Schema.
+PATTERN = r"^([+-]?)([0-9]+\.?[0-9]*|\.[0-9]+)([numkMGTPE]?|[KMGTPE]i|[eE][+-]?[0-9]+)$"
 
 _DECIMAL = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
 _BINARY = {"Ki": 1, "Mi": 2, "Gi": 3, "Ti": 4, "Pi": 5, "Ei": 6}
@@ -33,8 +32,8 @@ _NANO = 10**9
 _KIBI = 1024
 
 # A longer text is nobody's quantity, and `1e999999999` must not be worked out.
-_LENGTH = 64
-_EXPONENT = 64
+LENGTH = 64
+_EXPONENT = 2 * LENGTH
 
 
 class Notation(Enum):
@@ -76,12 +75,13 @@ def parse(text: str) -> Quantity:
     Raises:
         QuantityError: It stands for none.
     """
-    found = _NUMBER.fullmatch(text) if len(text) <= _LENGTH and text.isascii() else None
+    found = re.fullmatch(PATTERN, text) if len(text) <= LENGTH else None
     if found is None:
-        raise QuantityError(f"{text[:_LENGTH]!r} is not a quantity such as 500m, 2 or 512Mi")
-    factor, notation = _scale(found["suffix"])
-    amount = _rounded(Fraction(found["digits"].rstrip(".")) * factor)
-    return Quantity(-amount if found["sign"] == "-" else amount, notation)
+        raise QuantityError(f"{text[:LENGTH]!r} is not a quantity such as 500m, 2 or 512Mi")
+    sign, digits, suffix = found.groups()
+    factor, notation = _scale(suffix)
+    amount = _rounded(Fraction(digits.rstrip(".")) * factor)
+    return Quantity(-amount if sign == "-" else amount, notation)
 
 
 def _scale(suffix: str) -> tuple[Fraction, Notation]:
@@ -89,10 +89,8 @@ def _scale(suffix: str) -> tuple[Fraction, Notation]:
         return Fraction(10) ** _DECIMAL[suffix], Notation.DECIMAL
     if suffix in _BINARY:
         return Fraction(_KIBI) ** _BINARY[suffix], Notation.BINARY
-    if len(suffix) > 1 and suffix[0] in "eE" and not suffix[1:].isalpha():
-        exponent = max(-_EXPONENT - _LENGTH, min(int(suffix[1:]), _EXPONENT + _LENGTH))
-        return Fraction(10) ** exponent, Notation.EXPONENT
-    raise QuantityError(f"{suffix!r} is not a suffix of quantities such as m, k, Mi or Gi")
+    exponent = max(-_EXPONENT, min(int(suffix[1:]), _EXPONENT))
+    return Fraction(10) ** exponent, Notation.EXPONENT
 
 
 def _rounded(amount: Fraction) -> Fraction:

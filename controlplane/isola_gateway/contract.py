@@ -11,11 +11,14 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, StringConstraints, TypeAdapter
 
 from isola_gateway.operation import EVENTS, OCTETS, TEXT, Operation, Parameter
-from isola_rest.identifiers import CommandId, ContainerName, SandboxId
-from isola_rest.models import (
+from isola_rest.commands import (
+    CommandList,
     CommandStatus,
     CreateCommandRequest,
     CreateCommandResponse,
+)
+from isola_rest.identifiers import CommandId, ContainerName, SandboxId
+from isola_rest.models import (
     CreateSandboxRequest,
     Health,
     History,
@@ -66,6 +69,12 @@ _LAST_EVENT_ID = Parameter(
     where="header",
     adapter=TypeAdapter[Any](str),
     description="Continue after this many bytes of output: the `id` of the last event seen.",
+)
+
+_SIGNAL = _query(
+    "signal",
+    Annotated[str, StringConstraints(pattern="^[A-Za-z0-9+-]{1,16}$")],
+    "Which signal, by name or number, such as TERM. Default: KILL.",
 )
 
 _COMMANDS = "/v1/sandboxes/{sandboxId}/commands"
@@ -134,6 +143,16 @@ CREATE_COMMAND = Operation(
     parameters=(_SANDBOX_ID, _CONTAINER),
     problems=(400, 408, 413, 415, *_IN_SANDBOX),
 )
+LIST_COMMANDS = Operation(
+    id="listCommands",
+    method="GET",
+    path=_COMMANDS,
+    tag="Commands",
+    summary="List the commands that the sandbox remembers",
+    answer=CommandList,
+    parameters=(_SANDBOX_ID,),
+    problems=_IN_SANDBOX,
+)
 GET_COMMAND_STATUS = Operation(
     id="getCommandStatus",
     method="GET",
@@ -150,7 +169,7 @@ GET_STDOUT = Operation(
     path=f"{_COMMAND}/stdout",
     tag="Commands",
     summary="Stream a command's standard output from its beginning, or from an offset",
-    answer=EVENTS,
+    answer=(EVENTS, OCTETS),
     parameters=(_SANDBOX_ID, _COMMAND_ID, _LAST_EVENT_ID),
     problems=(400, *_IN_SANDBOX),
 )
@@ -160,7 +179,7 @@ GET_STDERR = Operation(
     path=f"{_COMMAND}/stderr",
     tag="Commands",
     summary="Stream a command's standard error from its beginning, or from an offset",
-    answer=EVENTS,
+    answer=(EVENTS, OCTETS),
     parameters=(_SANDBOX_ID, _COMMAND_ID, _LAST_EVENT_ID),
     problems=(400, *_IN_SANDBOX),
 )
@@ -190,9 +209,9 @@ KILL_COMMAND = Operation(
     method="DELETE",
     path=_COMMAND,
     tag="Commands",
-    summary="Kill a command; one that has ended stays as it is",
+    summary="Kill a command, or send it a signal; one that has ended stays as it is",
     success=204,
-    parameters=(_SANDBOX_ID, _COMMAND_ID),
+    parameters=(_SANDBOX_ID, _COMMAND_ID, _SIGNAL),
     problems=_IN_SANDBOX,
 )
 READ_FILE = Operation(
@@ -201,7 +220,7 @@ READ_FILE = Operation(
     path=_FILES,
     tag="Files",
     summary="Download a file",
-    answer=OCTETS,
+    answer=(OCTETS,),
     parameters=(_ID, _FILE, _CONTAINER),
     problems=(400, *_IN_SANDBOX),
 )
@@ -248,7 +267,7 @@ METRICS = Operation(
     path="/metrics",
     tag="Operations",
     summary="Counts, in Prometheus' text format",
-    answer=TEXT,
+    answer=(TEXT,),
 )
 
 OPERATIONS: tuple[Operation, ...] = (
@@ -258,6 +277,7 @@ OPERATIONS: tuple[Operation, ...] = (
     GET_HISTORY,
     DELETE_SANDBOX,
     CREATE_COMMAND,
+    LIST_COMMANDS,
     GET_COMMAND_STATUS,
     GET_STDOUT,
     GET_STDERR,

@@ -100,9 +100,11 @@ def _responses(operation: Operation) -> dict[str, Any]:
     return {str(operation.success): success} | {str(int(code)): reference for code in problems}
 
 
-def _content(what: type[BaseModel] | str) -> dict[str, Any]:
+def _content(what: type[BaseModel] | str | tuple[str, ...]) -> dict[str, Any]:
     if isinstance(what, str):
         return {what: {"schema": {}}}
+    if isinstance(what, tuple):
+        return {media_type: {"schema": {}} for media_type in what}
     return {"application/json": {"schema": {"$ref": _REF.format(model=what.__name__)}}}
 
 

@@ -43,8 +43,8 @@ class Operation:
         tag: The chapter it belongs to.
         summary: For people, one line.
         success: Status when all is well.
-        answer: A model for JSON, else a media type; None for an empty answer.
-        body: Likewise, of the request.
+        answer: A model for JSON, else media types to choose from; None for an empty answer.
+        body: A model for JSON, else a media type; None for none.
         parameters: Outside the body.
         problems: Statuses of problems beside 500.
     """
@@ -55,7 +55,7 @@ class Operation:
     tag: str
     summary: str
     success: int = 200
-    answer: type[BaseModel] | str | None = None
+    answer: type[BaseModel] | tuple[str, ...] | None = None
     body: type[BaseModel] | str | None = None
     parameters: tuple[Parameter, ...] = ()
     problems: tuple[int, ...] = ()

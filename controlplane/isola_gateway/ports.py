@@ -68,6 +68,7 @@ class Call:
         query: Parameters, not yet encoded.
         headers: All that are sent, beside those of HTTP itself.
         body: What is sent; a stream is read as fast as the sidecar takes it, and once.
+        answer_bytes: How long a JSON answer may be.
         silence_seconds: How long the sidecar may say nothing once it has the request; None where
             somebody else watches the time.
     """
@@ -77,6 +78,7 @@ class Call:
     query: Mapping[str, str] = field(default_factory=dict[str, str])
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     body: bytes | AsyncIterable[bytes] | None = None
+    answer_bytes: int = 64 * 1024
     silence_seconds: float | None = None
 
 

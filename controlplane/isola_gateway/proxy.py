@@ -23,9 +23,8 @@ from isola_gateway.lookup import Lookup
 from isola_gateway.ports import Answer, Call, SidecarError, SidecarTransport
 from isola_rest.problem import ProblemError
 
-# An error's body is read up to here, a JSON answer's up to there.
+# An error's body is read up to here.
 PROBLEM_BYTES = 4096
-ANSWER_BYTES = 64 * 1024
 
 # Beyond what the request itself asks the sidecar to wait.
 ANSWER_SECONDS = 10
@@ -82,7 +81,7 @@ class Proxy:
         """Return the JSON answer to `call`, which is a `model`, as the sidecar wrote it."""
         async with self._transport.open(await self._lookup.address(sandbox), call) as answer:
             await _accepted(answer)
-            content = await answer.read(ANSWER_BYTES)
+            content = await answer.read(call.answer_bytes)
         try:
             model.model_validate_json(content)
         except ValidationError as error:

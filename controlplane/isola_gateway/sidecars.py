@@ -10,9 +10,11 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from typing import Any
 
 import aiohttp
 from tenacity import (
@@ -33,6 +35,8 @@ CONNECT_SECONDS = 1.0
 # Less than the sidecar's 120 s, so that it is not the sidecar who closes first; and short, because
 # addresses of pods are given to others.
 KEEP_ALIVE_SECONDS = 15
+# How often a silent connection is probed; after four probes without an answer it is lost.
+PROBE_SECONDS = 15
 
 _NOT_CONNECTED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 _BROKEN = (aiohttp.ClientError, TimeoutError, OSError)
@@ -126,11 +130,26 @@ class _HttpAnswer:
         return bytes(content[:limit])
 
 
+def _socket(address: Any) -> socket.socket:
+    made = socket.socket(*address[:3])  # family, type, protocol: as from getaddrinfo
+    made.settimeout(0)
+    # A stream may be silent for ever, a node that is gone is so too: the kernel tells them apart.
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, PROBE_SECONDS)
+    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, PROBE_SECONDS)
+    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 4 * PROBE_SECONDS * 1000)
+    return made
+
+
 def sessions() -> aiohttp.ClientSession:
     """Return a session for `HttpSidecars`, to be used as a context manager in a running loop."""
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(
-            limit=0, limit_per_host=0, keepalive_timeout=KEEP_ALIVE_SECONDS, use_dns_cache=False
+            limit=0,
+            limit_per_host=0,
+            keepalive_timeout=KEEP_ALIVE_SECONDS,
+            use_dns_cache=False,
+            socket_factory=_socket,
         ),
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=False,

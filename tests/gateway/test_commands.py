@@ -45,6 +45,7 @@ ROUTES = [
     Route("POST", f"{COMMANDS}/{COMMAND}/stdin", f"/v1/commands/{COMMAND}/stdin", 204, b"hello"),
     Route("POST", f"{COMMANDS}/{COMMAND}/stdin/close", f"/v1/commands/{COMMAND}/stdin/close", 204),
     Route("DELETE", f"{COMMANDS}/{COMMAND}", f"/v1/commands/{COMMAND}", 204),
+    Route("GET", COMMANDS, "/v1/commands", 200, answer={"commands": []}),
     Route("GET", f"{FILES}?path=a", "/v1/filesystem", 200),
     Route("POST", f"{FILES}?path=a", "/v1/filesystem", 204, b"content"),
 ]
@@ -53,7 +54,7 @@ every_route = pytest.mark.parametrize("route", ROUTES, ids=str)
 
 
 async def sent(client: Client, route: Route, **headers: str) -> Any:
-    if route.path == COMMANDS:
+    if route is ROUTES[0]:
         headers["Content-Type"] = "application/json"
     return await client.open(route.path, method=route.method, data=route.body, headers=headers)
 
@@ -331,6 +332,41 @@ async def test_each_part_is_passed_on_when_it_comes(client: Client, gateway: Wor
     assert gateway.sidecars.open_answers == 0
 
 
+async def test_output_comes_as_its_very_bytes_to_who_asks_for_them(
+    client: Client, gateway: World
+) -> None:
+    await gateway.runs("box")
+    gateway.sidecars.says(200, parts=(b"\r\x00\xff",))
+    accept = {"Accept": "application/octet-stream", "Last-Event-ID": "3"}
+    response = await client.get(f"{COMMANDS}/{COMMAND}/stdout", headers=accept)
+    assert await response.get_data() == b"\r\x00\xff"
+    assert response.headers["Content-Type"] == "application/octet-stream"
+    passed = gateway.sidecars.received[0].call
+    assert passed.headers["Accept"] == "application/octet-stream"
+    assert passed.headers["Last-Event-ID"] == "3"
+    assert passed.silence_seconds is None
+
+
+async def test_a_signal_can_be_chosen(client: Client, gateway: World) -> None:
+    await gateway.runs("box")
+    gateway.sidecars.says(204)
+    response = await client.delete(f"{COMMANDS}/{COMMAND}?signal=TERM")
+    assert response.status_code == 204
+    assert gateway.sidecars.received[0].call.query == {"signal": "TERM"}
+
+
+async def test_commands_are_listed_as_the_sidecar_tells(client: Client, gateway: World) -> None:
+    await gateway.runs("box")
+    told = {
+        "commands": [
+            {"id": COMMAND, "container": "main", "args": ["a"], "exitCode": 0, "cause": "Exited"}
+        ]
+        * 1000
+    }
+    gateway.sidecars.says(200, told)
+    assert await (await client.get(COMMANDS)).json == told
+
+
 async def test_a_download_has_its_own_headers(client: Client, gateway: World) -> None:
     await gateway.runs("box")
     gateway.sidecars.says(200, parts=(b"\x00\xff" * 10,), headers={"Set-Cookie": "a=b"})
@@ -350,7 +386,7 @@ async def test_an_upload_keeps_its_length(client: Client, gateway: World) -> Non
     assert headers["Content-Type"] == "application/octet-stream"
 
 
-@pytest.mark.parametrize("route", [ROUTES[4], ROUTES[8]], ids=str)
+@pytest.mark.parametrize("route", [ROUTES[4], ROUTES[-1]], ids=str)
 async def test_an_empty_upload_is_an_upload(client: Client, gateway: World, route: Route) -> None:
     await gateway.runs("box")
     gateway.sidecars.says(204)

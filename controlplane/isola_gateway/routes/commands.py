@@ -13,7 +13,16 @@ from isola_gateway.ports import Call
 from isola_gateway.proxy import ANSWER_SECONDS, EVENTS_SILENCE_SECONDS, Proxy
 from isola_gateway.routes.answers import json_answer, no_content
 from isola_gateway.routes.calls import headers, query
-from isola_rest.models import CommandStatus, CreateCommandRequest, CreateCommandResponse
+from isola_rest.commands import (
+    CommandList,
+    CommandStatus,
+    CreateCommandRequest,
+    CreateCommandResponse,
+)
+
+_PATH = "/v1/commands"
+# A thousand commands with arguments of a few kilobytes.
+LIST_BYTES = 8 * 1024 * 1024
 
 
 class CommandRoutes:
@@ -30,6 +39,7 @@ class CommandRoutes:
         """Return the routes."""
         views = (
             (contract.CREATE_COMMAND, self.create),
+            (contract.LIST_COMMANDS, self.list),
             (contract.GET_COMMAND_STATUS, self.status),
             (contract.GET_STDOUT, self.stdout),
             (contract.GET_STDERR, self.stderr),
@@ -44,7 +54,7 @@ class CommandRoutes:
         asked = await given.json(CreateCommandRequest)
         call = Call(
             method="POST",
-            path="/v1/commands",
+            path=_PATH,
             query=query(given, "container"),
             headers=headers(given, JSON),
             body=asked.model_dump_json(by_alias=True, exclude_none=True).encode(),
@@ -52,6 +62,17 @@ class CommandRoutes:
         )
         content = await self._proxy.ask(given["sandboxId"], call, CreateCommandResponse)
         return json_answer(content, HTTPStatus.ACCEPTED)
+
+    async def list(self, given: Given) -> Response:
+        """Show all commands that the sidecar still knows."""
+        call = Call(
+            method="GET",
+            path=_PATH,
+            headers=headers(given),
+            silence_seconds=ANSWER_SECONDS,
+            answer_bytes=LIST_BYTES,
+        )
+        return json_answer(await self._proxy.ask(given["sandboxId"], call, CommandList))
 
     async def status(self, given: Given) -> Response:
         """Show whether it has ended, waiting for that as long as the client asks to."""
@@ -73,14 +94,19 @@ class CommandRoutes:
         return await self._output(given, "stderr")
 
     async def _output(self, given: Given, stream: str) -> Response:
-        position = given.request.headers.get("Last-Event-ID")
+        asked = given.request.headers
+        raw = OCTETS in asked.get("Accept", "")
+        passed = headers(given) | {"Accept": OCTETS if raw else EVENTS}
+        if "Last-Event-ID" in asked:
+            passed["Last-Event-ID"] = asked["Last-Event-ID"]
         call = Call(
             method="GET",
             path=f"{_path(given)}/{stream}",
-            headers=headers(given) | ({} if position is None else {"Last-Event-ID": position}),
-            silence_seconds=EVENTS_SILENCE_SECONDS,
+            headers=passed,
+            # Bytes as they are leave no room for a sign of life.
+            silence_seconds=None if raw else EVENTS_SILENCE_SECONDS,
         )
-        return await self._proxy.stream(given["sandboxId"], call, EVENTS)
+        return await self._proxy.stream(given["sandboxId"], call, OCTETS if raw else EVENTS)
 
     async def write_stdin(self, given: Given) -> Response:
         """Pass the body on to standard input."""
@@ -95,16 +121,20 @@ class CommandRoutes:
         return await self._told(given, "POST", f"{_path(given)}/stdin/close")
 
     async def kill(self, given: Given) -> Response:
-        """End the command."""
+        """End the command, or send it another signal."""
         return await self._told(given, "DELETE", _path(given))
 
     async def _told(self, given: Given, method: str, path: str) -> Response:
         call = Call(
-            method=method, path=path, headers=headers(given), silence_seconds=ANSWER_SECONDS
+            method=method,
+            path=path,
+            query=query(given, "signal"),
+            headers=headers(given),
+            silence_seconds=ANSWER_SECONDS,
         )
         await self._proxy.tell(given["sandboxId"], call)
         return no_content()
 
 
 def _path(given: Given) -> str:
-    return f"/v1/commands/{given['commandId']}"
+    return f"{_PATH}/{given['commandId']}"

@@ -1,0 +1,146 @@
+"""The OpenAPI document: current, served, sound, and kept by the application it describes."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import schemathesis
+from hypothesis import HealthCheck, Phase, settings
+from quart import Quart
+
+from gateway.fakes import (
+    TEMPLATE,
+    Client,
+    Clock,
+    FakeSidecars,
+    MemoryView,
+    Scripted,
+    WatchedSandboxes,
+    World,
+    started,
+)
+from isola_gateway.contract import OPERATIONS
+from isola_gateway.metrics import Metrics
+from isola_gateway.openapi import document
+from isola_gateway.ports import Answer, Call
+from isola_lifecycle.sandbox.fold import extend
+from isola_store.memory import MemorySandboxes
+from isola_store.port import Draft, Sandbox
+
+ROOT = Path(__file__).parents[2]
+COMMAND = "0b5f2f0e-8f5a-4a52-9d1c-3c1d5b3f0a11"
+
+
+def test_the_document_that_is_checked_in_is_current() -> None:
+    subprocess.run([sys.executable, str(ROOT / "hack" / "openapi.py"), "--check"], check=True)
+
+
+async def test_the_document_is_served(client: Client) -> None:
+    served = await (await client.get("/openapi.json")).json
+    assert served == document()
+    assert served["openapi"].startswith("3.1.")
+    assert served["info"]["title"] == "Isola Sandbox API"
+
+
+def test_every_operation_has_its_own_name_and_every_route_its_operation(gateway: World) -> None:
+    assert len({operation.id for operation in OPERATIONS}) == len(OPERATIONS)
+    documented = {(o.method, o.path.replace("{", "<").replace("}", ">")) for o in OPERATIONS}
+    routed = {
+        (method, rule.rule)
+        for rule in gateway.app().url_map.iter_rules()
+        for method in rule.methods or ()
+    }
+    assert routed - documented == {("GET", "/openapi.json")}
+    assert documented <= routed
+
+
+def test_every_reference_leads_somewhere() -> None:
+    described = document()
+
+    def references(node: Any) -> list[str]:
+        if isinstance(node, dict):
+            here = [node["$ref"]] if isinstance(node.get("$ref"), str) else []  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+            return here + [r for value in node.values() for r in references(value)]  # pyright: ignore[reportUnknownVariableType]
+        return [r for value in node for r in references(value)] if isinstance(node, list) else []  # pyright: ignore[reportUnknownVariableType]
+
+    for reference in references(described):
+        target: Any = described
+        for step in reference.removeprefix("#/").split("/"):
+            target = target[step]
+
+
+# --- generated requests ------------------------------------------------------------------------
+
+
+class PlausibleSidecars(FakeSidecars):
+    """Sidecars that answer each route as the contract has it."""
+
+    @asynccontextmanager
+    async def open(self, address: str, call: Call) -> AsyncGenerator[Answer]:
+        async with super().open(address, call):
+            if call.path.endswith("/status"):
+                yield Scripted(200, (b'{"exitCode":0}',))
+            elif call.path == "/v1/commands" and call.method == "GET":
+                yield Scripted(200, (b'{"commands":[]}',))
+            elif call.path == "/v1/commands":
+                yield Scripted(202, (b'{"id":"%s"}' % COMMAND.encode(),))
+            elif call.method == "GET":
+                yield Scripted(200, (b"data: x\nid: 1\n\n", b": keepalive\n\n"))
+            else:
+                yield Scripted(204)
+
+
+class PopulousSandboxes(WatchedSandboxes):
+    """Of all names, the even ones exist and run, and are there again when they were deleted."""
+
+    def twin(self, name: str) -> Sandbox | None:
+        return replace(self._sandboxes["box"], name=name) if len(name) % 2 == 0 else None
+
+    async def read(self, name: str) -> Sandbox:
+        return self.twin(name) or await super().read(name)
+
+    async def append(self, name: str, entries: Any, *, expected_version: int) -> Sandbox:
+        assert entries
+        assert expected_version
+        return await self.read(name)
+
+
+class PopulousView(MemoryView):
+    """The copy of `PopulousSandboxes`."""
+
+    store: PopulousSandboxes
+
+    def get(self, name: str) -> Sandbox | None:
+        return self.store.twin(name)
+
+
+async def populous() -> Quart:
+    clock, view = Clock(), PopulousView()
+    store = PopulousSandboxes(view, clock)
+    view.store = store
+    populated = World(clock, view, store, PlausibleSidecars(), Metrics())
+    log = (await store.create(Draft(name="box", spec=TEMPLATE))).log
+    entries = extend(log, started(), at=clock(), generation=1)
+    await MemorySandboxes.append(store, "box", entries, expected_version=0)
+    return populated.app()
+
+
+schema: Any = schemathesis.openapi.from_asgi("/openapi.json", asyncio.run(populous()))
+
+
+@schema.parametrize()
+@settings(
+    max_examples=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+    phases=[Phase.explicit, Phase.generate],
+)
+def test_generated_requests_are_answered_as_documented(case: Any) -> None:
+    case.call_and_validate()
