@@ -1,8 +1,7 @@
 """Start the sidecar: `python3 -m isola_sidecar [port]`.
 
 The order of the lines below is about start time. The socket listens before asyncio is imported:
-whoever connects is queued by the kernel, and answered once the loop runs. And the launcher is
-forked while this process is still small.
+whoever connects is queued by the kernel, and answered once the loop runs.
 """
 
 from __future__ import annotations
@@ -15,19 +14,15 @@ _BACKLOG = 1024
 
 
 def main() -> None:
-    """Listen, fork the launcher, then import the rest and serve until SIGTERM."""
+    """Listen, then import the rest and serve until SIGTERM."""
     listener = _listen(int(sys.argv[1]) if len(sys.argv) > 1 else _PORT)
-
-    from . import launcher  # noqa: PLC0415 - not before the socket listens
-
-    channel = launcher.fork()
     # ssl is 10 ms of start time under gVisor, for shared libraries that plain HTTP never uses.
     # None in its place makes the import fail, which asyncio expects of builds without it.
     sys.modules["ssl"] = None  # type: ignore[assignment]
 
     from . import application  # noqa: PLC0415 - asyncio and h11: most of the time to start
 
-    application.run(listener, channel)
+    application.run(listener)
 
 
 def _listen(port: int) -> socket.socket:

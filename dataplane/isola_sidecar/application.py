@@ -9,6 +9,7 @@ import signal
 from functools import partial
 from typing import TYPE_CHECKING
 
+from . import launcher
 from .commands import Commands
 from .processes import Processes
 from .routes import route
@@ -18,12 +19,13 @@ if TYPE_CHECKING:
     import socket
 
 
-def run(listener: socket.socket, channel: socket.socket) -> None:
+def run(listener: socket.socket) -> None:
     """Serve until SIGTERM or SIGINT, then exit at once.
 
     At once: the pod is going anyway, its deletion waits for this process, and the launcher kills
     what still runs when its socket closes.
     """
+    channel = launcher.fork()
     _raise_descriptor_limit()
     asyncio.run(_serve(listener, channel))
 

@@ -200,7 +200,8 @@ def give_up_outputs(kept: deque[Command], *, now: float) -> None:
     size = sum(each.stdout.size + each.stderr.size for each in kept)
     while len(kept) > limits.KEPT_OUTPUTS or size > limits.KEPT_OUTPUT_BYTES:
         oldest = kept[0]
-        if now - oldest.ended_at < limits.KEPT_SECONDS:
+        is_young = now - oldest.ended_at < limits.KEPT_SECONDS
+        if is_young and len(kept) <= limits.KEPT_OUTPUTS_AT_MOST:
             return
         kept.popleft()
         oldest.stdout.give_up()

@@ -68,6 +68,9 @@ KEPT_OUTPUT_BYTES: Final = 256 << 20
 KEPT_SECONDS: Final = 60.0
 """Output of a command that finished more recently is not given up: its reader is on the way."""
 
+KEPT_OUTPUTS_AT_MOST: Final = 4096
+"""Whatever their age: two descriptors each must never come near the limit on descriptors."""
+
 KEPT_RECORDS: Final = 8192
 """Finished commands whose exit code is remembered: about 1 KiB each."""
 

@@ -66,6 +66,13 @@ def open_files() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
+def test_even_the_youngest_go_when_they_are_very_many() -> None:
+    kept = deque(FakeCommand(0, 1000.0) for _ in range(limits.KEPT_OUTPUTS_AT_MOST + 3))
+    give_up_outputs(kept, now=1000.0)  # type: ignore[arg-type]
+
+    assert len(kept) == limits.KEPT_OUTPUTS_AT_MOST
+
+
 async def test_output_that_was_given_up_says_so_and_frees_its_file(tmp_path: Path) -> None:
     root = os.open(tmp_path, os.O_PATH)
     before = open_files()

@@ -32,9 +32,3 @@ def test_nothing_of_the_event_loop_is_imported_before_the_socket_listens() -> No
     imported = _imported("import isola_sidecar.__main__")
 
     assert not imported & {"asyncio", "h11", "json", "ctypes", "logging"}
-
-
-def test_the_launcher_is_small() -> None:
-    imported = _imported("import isola_sidecar.launcher")
-
-    assert not imported & {"asyncio", "h11", "json", "logging", "dataclasses", "subprocess"}
