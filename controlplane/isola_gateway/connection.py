@@ -113,7 +113,8 @@ class GatewayRequest(Request):
     def caller(self) -> str:
         """Return the address of whoever sent this, as far as the server knows it."""
         client = cast("Mapping[str, Any]", self.scope).get("client")
-        return str(client[0]) if client else ""
+        # A socket for both families shows IPv4 addresses as mapped ones.
+        return str(client[0]).removeprefix("::ffff:") if client else ""
 
     @property
     def route(self) -> str:

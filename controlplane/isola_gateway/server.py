@@ -32,7 +32,9 @@ def listening_socket(port: int, host: str = "::") -> socket.socket:
     listener = socket.create_server(
         (host, port), family=family, backlog=BACKLOG, dualstack_ipv6=host == "::"
     )
-    # Connections inherit it.
+    # Connections inherit both. asyncio would set the first one, but not on sockets whose protocol
+    # is given as 0, and an answer in two parts then waits 40 ms for the client's delayed ACK.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNTAKEN_MILLISECONDS)
     return listener
 

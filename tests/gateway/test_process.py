@@ -1,0 +1,135 @@
+"""The gateway as a process, on a real API server: what only the two of them together can show."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+import isola
+import pytest
+
+from isola_lifecycle.codec import faults
+from support.kubernetes_server import NAMESPACE, ApiServer, free_port
+
+pytestmark = pytest.mark.apiserver
+
+
+@contextmanager
+def gateway(api_server: ApiServer) -> Generator[tuple[str, subprocess.Popen[bytes]]]:
+    port = free_port()
+    environment = {
+        **os.environ,
+        "KUBECONFIG": str(api_server.kubeconfig),
+        "ISOLA_SANDBOX_NAMESPACE": NAMESPACE,
+        "ISOLA_HTTP_PORT": str(port),
+    }
+    process = subprocess.Popen([sys.executable, "-m", "isola_gateway"], env=environment)
+    url = f"http://127.0.0.1:{port}"
+    try:
+        _until(lambda: _is_ready(url))
+        yield url, process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _is_ready(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/readyz").status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def _until(holds: Any, seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, "it did not come to hold"
+        time.sleep(0.02)
+
+
+@pytest.fixture(scope="module")
+def url(api_server: ApiServer) -> Generator[str]:
+    with gateway(api_server) as (url, _):
+        yield url
+
+
+def resource(api_server: ApiServer, name: str) -> Any:
+    done = api_server.run_kubectl("get", "sandbox", name, "-o", "json")
+    return json.loads(done.stdout)
+
+
+def test_what_is_created_is_there_at_once_and_as_the_crd_completes_it(
+    url: str, api_server: ApiServer
+) -> None:
+    with isola.Isola(url=url) as client:
+        names: list[str] = []
+        for _ in range(10):
+            names.append(client.sandboxes.create(image="x", max_wait_seconds=0).id)
+            again = client.sandboxes.get(names[-1])
+            assert (again.status, again.startup_timeout_seconds) == ("Pending", 90)
+        _until(lambda: set(names) <= {s.id for s in client.sandboxes.list()})
+    stored = resource(api_server, names[0])
+    assert stored["metadata"]["finalizers"]
+    assert stored["metadata"]["annotations"]["isola.run/requested-by"] == "127.0.0.1"
+
+
+@pytest.mark.parametrize(
+    ("network", "location"),
+    [
+        ({"allowedEgressCIDRs": ["not a network"]}, "body.network"),
+        ({"nameservers": ["nobody"]}, "body.network"),
+        ({"nameservers": ["2001:4860:4860::8888"]}, "body.network"),
+    ],
+    ids=["no network", "no address", "IPv6 without permission"],
+)
+def test_what_the_crd_refuses_is_422_and_says_where(
+    url: str, network: dict[str, Any], location: str
+) -> None:
+    body = {"podTemplate": {"containers": [{"image": "busybox"}]}, "network": network}
+    response = httpx.post(f"{url}/v1/sandboxes", json=body)
+    problem = response.json()
+    assert response.status_code == 422, problem
+    assert problem["errors"][0]["location"].startswith(location)
+
+
+def test_deleting_leaves_the_request_in_the_log_with_who_made_it(
+    url: str, api_server: ApiServer
+) -> None:
+    with isola.Isola(url=url) as client:
+        made = client.sandboxes.create(image="busybox", max_wait_seconds=0)
+    path = f"{url}/v1/sandboxes/{made.id}"
+    assert httpx.delete(path, headers={"X-Request-Id": "req-7"}).status_code == 204
+    assert httpx.get(path).json()["status"] == "Terminating"
+    stored = resource(api_server, made.id)
+    assert stored["metadata"]["deletionTimestamp"]
+    [entry] = stored["status"]["conditions"]
+    assert (entry["type"], entry["requestId"]) == ("TerminationRequested", "req-7")
+    assert entry["actor"] == "gateway on behalf of 127.0.0.1"
+    history = httpx.get(f"{path}/history").json()["entries"]
+    assert history == [entry]
+    assert faults(stored["metadata"]["uid"], history) == ()
+    assert httpx.delete(path).status_code == 204
+
+
+def test_two_gateways_delete_one_sandbox_and_record_it_once(
+    url: str, api_server: ApiServer
+) -> None:
+    with gateway(api_server) as (other, _), isola.Isola(url=url) as client:
+        made = client.sandboxes.create(image="busybox", max_wait_seconds=0)
+        for base in (url, other):
+            assert httpx.delete(f"{base}/v1/sandboxes/{made.id}").status_code == 204
+    assert len(resource(api_server, made.id)["status"]["conditions"]) == 1
+
+
+def test_it_stops_when_it_is_told_to(api_server: ApiServer) -> None:
+    with gateway(api_server) as (_, process):
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
