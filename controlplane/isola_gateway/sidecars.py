@@ -21,7 +21,7 @@ from tenacity import (
     AsyncRetrying,
     retry_if_exception_type,
     stop_after_delay,
-    wait_random_exponential,
+    wait_random,
 )
 from yarl import URL
 
@@ -30,6 +30,8 @@ from isola_lifecycle.naming import SIDECAR_PORT
 
 # A new pod's traffic may be refused until the policy engine knows it: 25-240 ms were measured.
 PATIENCE = timedelta(seconds=2)
+# A refusal costs a packet each way, and a new sandbox's first command waits for its end.
+RETRY_SECONDS = (0.005, 0.025)
 # Where packets are dropped instead, a new attempt is quicker than the kernel's repetition.
 CONNECT_SECONDS = 1.0
 # Less than the sidecar's 120 s, so that it is not the sidecar who closes first; and short, because
@@ -63,7 +65,7 @@ class HttpSidecars:
         self._retrying = AsyncRetrying(
             retry=retry_if_exception_type(_NOT_CONNECTED),
             stop=stop_after_delay(patience),
-            wait=wait_random_exponential(multiplier=0.05, max=0.5),
+            wait=wait_random(*RETRY_SECONDS),
             reraise=True,
         )
 
