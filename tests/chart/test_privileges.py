@@ -28,11 +28,10 @@ OPERATOR = {
     grant(SANDBOX_NAMESPACE, OURS, "sandboxes/status", "patch"),
     grant(SANDBOX_NAMESPACE, OURS, "sandboxes/finalizers", "update"),
     grant(SANDBOX_NAMESPACE, "", "pods", "get list watch create delete"),
-    grant(SANDBOX_NAMESPACE, "events.k8s.io", "events", "create patch"),
 }
 LEADER_ELECTION = {
     grant(RELEASE_NAMESPACE, "coordination.k8s.io", "leases", "create"),
-    grant(RELEASE_NAMESPACE, "coordination.k8s.io", "leases", "get update patch", "isola-operator"),
+    grant(RELEASE_NAMESPACE, "coordination.k8s.io", "leases", "get patch", "isola-operator"),
 }
 GATEWAY = {
     grant(SANDBOX_NAMESPACE, OURS, "sandboxes", "get list watch create delete"),
