@@ -77,11 +77,9 @@ def create_app(
 
 
 def _configure(app: Quart) -> None:
-    # All four would end what may last, or refuse what may be large: `binding` limits JSON bodies,
-    # `binding` and `connection` limit how long a part may take, in either direction.
+    # Uploads have no limit, JSON bodies the one of `binding`. Quart's time-outs, a minute each, are
+    # not consulted: `binding` and `connection` limit how long a part may take, either way.
     app.config["MAX_CONTENT_LENGTH"] = None
-    app.config["BODY_TIMEOUT"] = None
-    app.config["RESPONSE_TIMEOUT"] = None
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     # A path that is almost right is wrong; clients take a redirect for success.
     app.url_map.merge_slashes = False

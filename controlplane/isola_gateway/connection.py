@@ -119,7 +119,8 @@ class GatewayRequest(Request):
     @property
     def route(self) -> str:
         """Return the pattern of the route, for counting."""
-        return self.url_rule.rule if self.url_rule else "unknown"
+        rule = self.url_rule.rule if self.url_rule else "unknown"
+        return rule.replace("<", "{").replace(">", "}")
 
 
 class Connection(ASGIHTTPConnection):

@@ -78,4 +78,4 @@ def _address(state: State) -> str:
 def _why_not(name: str, state: State) -> str:
     told = state.outcome or state
     why = ": ".join(filter(None, (told.reason, told.message)))
-    return f"Sandbox {name} is {state.phase}, not Running{f' ({why})' if why else ''}"
+    return f"Sandbox {name} takes no commands: it is {state.phase}{f' ({why})' if why else ''}"

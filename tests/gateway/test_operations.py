@@ -60,8 +60,8 @@ async def test_requests_are_counted_by_route_never_by_what_was_sent(
         if sample.name.endswith("_total")
     }
     assert counted == {
-        ("GET", "/v1/sandboxes/<id>", "200"): 1,
-        ("GET", "/v1/sandboxes/<id>", "404"): 1,
+        ("GET", "/v1/sandboxes/{id}", "200"): 1,
+        ("GET", "/v1/sandboxes/{id}", "404"): 1,
         ("GET", "unknown", "404"): 1,
         ("other", "unknown", "405"): 1,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
@@ -216,6 +217,18 @@ async def test_deleting_gives_up_when_the_log_never_stands_still(
     response = await client.delete("/v1/sandboxes/box")
     assert response.status_code == 503
     assert response.headers["Retry-After"] == "1"
+
+
+async def test_deleting_is_over_when_reads_show_it(client: Client, gateway: World) -> None:
+    await gateway.runs("box")
+    gateway.view.lags = True
+    deleting = asyncio.create_task(client.delete("/v1/sandboxes/box"))
+    await asyncio.sleep(0.05)
+    assert not deleting.done()
+    gateway.view.lags = False
+    gateway.view.take(await gateway.store.read("box"))
+    assert (await deleting).status_code == 204
+    assert (await got(client, "/v1/sandboxes/box"))["status"] == "Terminating"
 
 
 async def test_deleting_does_not_wait_for_a_copy_that_never_follows(

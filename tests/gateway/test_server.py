@@ -324,7 +324,7 @@ async def test_an_upload_goes_no_faster_than_the_sidecar_takes_it(gateway: World
 
 
 async def test_an_upload_arrives_whole_and_as_long_as_it_was_said_to_be(gateway: World) -> None:
-    content = bytes(range(256)) * 4096 * 8
+    content = bytes(range(256)) * 4096 * 24
     received = b""
 
     async def script(visit: Visit) -> None:
