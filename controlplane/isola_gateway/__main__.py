@@ -43,6 +43,7 @@ async def _run(settings: Settings) -> None:
             store=KubernetesSandboxes(client, settings.namespace),
             sidecars=HttpSidecars(session),
             clock=_now,
+            release=settings.version,
         )
         watching = tasks.create_task(view.run())
         config = server_config(listening_socket(settings.port))

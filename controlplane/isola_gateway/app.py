@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -19,7 +19,8 @@ from isola_gateway.proxy import Proxy
 from isola_gateway.routes.commands import CommandRoutes
 from isola_gateway.routes.files import FileRoutes
 from isola_gateway.routes.operations import OperationRoutes
-from isola_gateway.routes.sandboxes import SandboxRoutes
+from isola_gateway.routes.sandboxes import PATIENCE, SandboxRoutes
+from isola_gateway.settings import UNRELEASED
 
 
 class _Rule(QuartRule):
@@ -47,7 +48,8 @@ def create_app(
     store: SandboxWriter,
     sidecars: SidecarTransport,
     clock: Callable[[], datetime],
-    metrics: Metrics | None = None,
+    release: str = UNRELEASED,
+    patience: timedelta = PATIENCE,
 ) -> Quart:
     """Return the gateway's application.
 
@@ -56,9 +58,10 @@ def create_app(
         store: Where writes go.
         sidecars: What commands and files go to.
         clock: Tells the time of log entries, UTC.
-        metrics: Where requests are counted.
+        release: What `/version` says.
+        patience: How long the answer about a sandbox that is just starting may wait for its start.
     """
-    metrics = metrics or Metrics()
+    metrics = Metrics()
     app = Gateway(__name__, static_folder=None)
     handler: Any = partial(Connection, metrics)
     app.asgi_http_class = handler
@@ -66,10 +69,10 @@ def create_app(
     lookup = Lookup(view, store)
     proxy = Proxy(lookup, sidecars)
     for routes in (
-        SandboxRoutes(view, store, lookup, clock),
+        SandboxRoutes(view, store, lookup, clock, patience),
         CommandRoutes(proxy),
         FileRoutes(proxy),
-        OperationRoutes(view, store, metrics),
+        OperationRoutes(view, store, metrics, release),
     ):
         app.register_blueprint(routes.blueprint())
     app.register_error_handler(Exception, _answer)

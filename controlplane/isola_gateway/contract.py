@@ -62,6 +62,12 @@ _WAIT = _query(
     Annotated[int, Field(ge=0, le=LONGEST_WAIT_SECONDS)],
     "Answer when the command has ended, or after so long.",
 )
+_WAIT_FOR_START = _query(
+    "waitSeconds",
+    Annotated[int, Field(ge=0, le=LONGEST_WAIT_SECONDS)],
+    "Answer when the sandbox is no longer starting, or after so long. Default: a moment for a"
+    " sandbox that was just created, else 0.",
+)
 _ORDER = _query("order", Literal["asc", "desc"], "`asc` (default): oldest entry first.")
 # Only the sidecar knows what an offset may be; a wrong one is its 400.
 _LAST_EVENT_ID = Parameter(
@@ -108,7 +114,7 @@ GET_SANDBOX = Operation(
     tag="Sandboxes",
     summary="Show a sandbox",
     answer=SandboxResponse,
-    parameters=(_ID,),
+    parameters=(_ID, _WAIT_FOR_START),
     problems=(404, 422),
 )
 GET_HISTORY = Operation(
@@ -163,26 +169,23 @@ GET_COMMAND_STATUS = Operation(
     parameters=(_SANDBOX_ID, _COMMAND_ID, _WAIT),
     problems=_IN_SANDBOX,
 )
-GET_STDOUT = Operation(
-    id="getCommandStdout",
-    method="GET",
-    path=f"{_COMMAND}/stdout",
-    tag="Commands",
-    summary="Stream a command's standard output from its beginning, or from an offset",
-    answer=(EVENTS, OCTETS),
-    parameters=(_SANDBOX_ID, _COMMAND_ID, _LAST_EVENT_ID),
-    problems=(400, *_IN_SANDBOX),
-)
-GET_STDERR = Operation(
-    id="getCommandStderr",
-    method="GET",
-    path=f"{_COMMAND}/stderr",
-    tag="Commands",
-    summary="Stream a command's standard error from its beginning, or from an offset",
-    answer=(EVENTS, OCTETS),
-    parameters=(_SANDBOX_ID, _COMMAND_ID, _LAST_EVENT_ID),
-    problems=(400, *_IN_SANDBOX),
-)
+
+
+def _output(name: str, stream: str, words: str) -> Operation:
+    return Operation(
+        id=name,
+        method="GET",
+        path=f"{_COMMAND}/{stream}",
+        tag="Commands",
+        summary=f"Stream a command's {words} from its beginning, or from an offset",
+        answer=(EVENTS, OCTETS),
+        parameters=(_SANDBOX_ID, _COMMAND_ID, _LAST_EVENT_ID),
+        problems=(400, *_IN_SANDBOX),
+    )
+
+
+GET_STDOUT = _output("getCommandStdout", "stdout", "standard output")
+GET_STDERR = _output("getCommandStderr", "stderr", "standard error")
 WRITE_STDIN = Operation(
     id="writeCommandStdin",
     method="POST",

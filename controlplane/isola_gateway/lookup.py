@@ -55,6 +55,17 @@ class Lookup:
             return address
         raise ProblemError(HTTPStatus.CONFLICT, _why_not(name, state))
 
+    async def started(self, sandbox: Sandbox, seconds: float) -> Sandbox:
+        """Return the sandbox once it starts, has trouble starting or goes, or time is over."""
+        try:
+            async with asyncio.timeout(seconds):
+                while _is_starting(fold(sandbox.log)):
+                    await self._view.changed(sandbox.name, seconds)
+                    sandbox = self._view.get(sandbox.name) or sandbox
+        except TimeoutError:
+            pass
+        return sandbox
+
     async def caught_up(self, name: str, version: int) -> None:
         """Return when reads show the log of that name at `version`, or it takes too long."""
         try:
@@ -69,6 +80,10 @@ class Lookup:
             return await self._store.read(name)
         except NotFoundError as error:
             raise ProblemError(HTTPStatus.NOT_FOUND, f"There is no sandbox {name}") from error
+
+
+def _is_starting(state: State) -> bool:
+    return state.phase is Phase.PENDING and state.trouble is None
 
 
 def _address(state: State) -> str:

@@ -6,6 +6,9 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+# What a checkout calls itself.
+UNRELEASED = "v0.0.0-dev"
+
 _TRUE = {"1", "t", "true"}
 _FALSE = {"", "0", "f", "false"}
 _PORTS = range(1, 65536)
@@ -24,12 +27,14 @@ class Settings:
         port: Of the HTTP server (`ISOLA_HTTP_PORT`).
         log_level: The least level that is logged, as in `logging` (`ISOLA_LOG_LEVEL`).
         dev_mode: Whether logs are for a terminal, not JSON (`ISOLA_DEV_MODE`).
+        version: What `/version` calls this release (`ISOLA_VERSION`, set by the image).
     """
 
     namespace: str
     port: int = 8080
     log_level: int = logging.INFO
     dev_mode: bool = False
+    version: str = UNRELEASED
 
 
 def settings_from(environment: Mapping[str, str]) -> Settings:
@@ -46,6 +51,7 @@ def settings_from(environment: Mapping[str, str]) -> Settings:
         port=_port(environment.get("ISOLA_HTTP_PORT", "8080")),
         log_level=_level(environment.get("ISOLA_LOG_LEVEL", "info")),
         dev_mode=_truth(environment.get("ISOLA_DEV_MODE", "false")),
+        version=environment.get("ISOLA_VERSION") or UNRELEASED,
     )
 
 

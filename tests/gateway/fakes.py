@@ -13,7 +13,6 @@ from typing import Any
 from quart import Quart
 
 from isola_gateway.app import create_app
-from isola_gateway.metrics import Metrics
 from isola_gateway.ports import Answer, Call, SidecarError, SidecarTransport
 from isola_lifecycle.log import Fact, Status
 from isola_lifecycle.sandbox.fold import extend
@@ -190,15 +189,16 @@ class World:
     view: MemoryView
     store: WatchedSandboxes
     sidecars: FakeSidecars
-    metrics: Metrics
 
-    def app(self, sidecars: SidecarTransport | None = None) -> Quart:
+    def app(
+        self, sidecars: SidecarTransport | None = None, *, patience: timedelta = timedelta(0)
+    ) -> Quart:
         return create_app(
             view=self.view,
             store=self.store,
             sidecars=sidecars or self.sidecars,
             clock=self.clock,
-            metrics=self.metrics,
+            patience=patience,
         )
 
     async def records(self, name: str, *facts: Fact) -> Sandbox:
@@ -221,7 +221,7 @@ TEMPLATE = {"podTemplate": {"spec": {"containers": [{"name": "sandbox0", "image"
 
 def world() -> World:
     clock, view = Clock(), MemoryView()
-    return World(clock, view, WatchedSandboxes(view, clock), FakeSidecars(), Metrics())
+    return World(clock, view, WatchedSandboxes(view, clock), FakeSidecars())
 
 
 def fact(

@@ -10,6 +10,7 @@ from datetime import timedelta
 from hypercorn.asyncio import serve  # pyright: ignore[reportUnknownVariableType]
 
 from gateway.fakes import World, started
+from isola_gateway.routes.sandboxes import PATIENCE
 from isola_gateway.server import listening_socket, server_config
 from isola_gateway.sidecars import HttpSidecars, sessions
 
@@ -26,7 +27,7 @@ async def served(world: World, sidecar_port: int) -> AsyncGenerator[str]:
         port = listener.getsockname()[1]
         config = server_config(listener)
         config.graceful_timeout = 0.2
-        app = world.app(sidecars)
+        app = world.app(sidecars, patience=PATIENCE)
         server = asyncio.create_task(serve(app, config, shutdown_trigger=stop.wait))
         try:
             yield f"http://{LOOPBACK}:{port}"

@@ -27,7 +27,6 @@ from gateway.fakes import (
     started,
 )
 from isola_gateway.contract import OPERATIONS
-from isola_gateway.metrics import Metrics
 from isola_gateway.openapi import document
 from isola_gateway.ports import Answer, Call
 from isola_lifecycle.sandbox.fold import extend
@@ -125,7 +124,7 @@ async def populous() -> Quart:
     clock, view = Clock(), PopulousView()
     store = PopulousSandboxes(view, clock)
     view.store = store
-    populated = World(clock, view, store, PlausibleSidecars(), Metrics())
+    populated = World(clock, view, store, PlausibleSidecars())
     log = (await store.create(Draft(name="box", spec=TEMPLATE))).log
     entries = extend(log, started(), at=clock(), generation=1)
     await MemorySandboxes.append(store, "box", entries, expected_version=0)

@@ -138,6 +138,58 @@ async def test_an_object_made_by_hand_is_shown_whatever_it_holds(
     assert (await got(client, "/v1/sandboxes/bare"))["podTemplate"] == {"containers": []}
 
 
+# --- waiting for the start ---------------------------------------------------------------------
+
+
+async def test_the_first_look_at_a_new_sandbox_waits_for_its_start(gateway: World) -> None:
+    client = gateway.app(patience=timedelta(seconds=5)).test_client()
+    await gateway.exists("box")
+    looking = asyncio.create_task(got(client, "/v1/sandboxes/box"))
+    await asyncio.sleep(0.05)
+    assert not looking.done()
+    await gateway.records("box", *started())
+    assert (await looking)["status"] == "Running"
+
+
+@pytest.mark.parametrize(
+    ("query", "facts"),
+    [
+        pytest.param("?waitSeconds=0", (), id="who will not wait"),
+        pytest.param("", started(), id="who has started"),
+        pytest.param("", (fact("Started", "ImagePullFailed", holds=False),), id="who has trouble"),
+        pytest.param("", (fact("Succeeded", "PodRejected", holds=False),), id="who has ended"),
+        pytest.param("", (REQUESTED,), id="who is leaving"),
+    ],
+)
+async def test_nothing_else_waits(gateway: World, query: str, facts: tuple[Fact, ...]) -> None:
+    client = gateway.app(patience=timedelta(seconds=50)).test_client()
+    await gateway.exists("box", *facts)
+    async with asyncio.timeout(1):
+        await got(client, f"/v1/sandboxes/box{query}")
+
+
+async def test_an_old_sandbox_is_shown_at_once_or_after_as_long_as_is_asked(
+    gateway: World,
+) -> None:
+    client = gateway.app(patience=timedelta(seconds=50)).test_client()
+    await gateway.exists("box")
+    gateway.clock.now += timedelta(seconds=11)
+    async with asyncio.timeout(1):
+        await got(client, "/v1/sandboxes/box")
+    looking = asyncio.create_task(got(client, "/v1/sandboxes/box?waitSeconds=1"))
+    await asyncio.sleep(0.5)
+    assert not looking.done()
+    assert (await looking)["status"] == "Pending"
+
+
+async def test_waiting_ends_when_the_sandbox_is_deleted(gateway: World, client: Client) -> None:
+    await gateway.exists("box")
+    looking = asyncio.create_task(got(client, "/v1/sandboxes/box?waitSeconds=20"))
+    await asyncio.sleep(0.05)
+    await client.delete("/v1/sandboxes/box")
+    assert (await looking)["status"] == "Terminating"
+
+
 # --- history -----------------------------------------------------------------------------------
 
 

@@ -429,7 +429,7 @@ async def test_a_client_that_takes_nothing_is_given_up(
 # --- the listener ------------------------------------------------------------------------------
 
 
-def test_a_connection_inherits_the_limit_on_what_nobody_takes() -> None:
+def test_a_connection_inherits_its_limit_and_sends_at_once() -> None:
     with (
         listening_socket(0, LOOPBACK) as listener,
         socket.create_connection(listener.getsockname()),
@@ -437,6 +437,7 @@ def test_a_connection_inherits_the_limit_on_what_nobody_takes() -> None:
         accepted, _ = listener.accept()
         with accepted:
             assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 30_000
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 async def test_a_head_that_is_too_long_is_refused(gateway: World) -> None:

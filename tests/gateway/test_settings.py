@@ -25,9 +25,14 @@ def test_everything_can_be_set() -> None:
         "ISOLA_HTTP_PORT": "9090",
         "ISOLA_LOG_LEVEL": "debug",
         "ISOLA_DEV_MODE": "true",
+        "ISOLA_VERSION": "v1.2.3",
     }
     assert settings_from(environment) == Settings(
-        namespace="isola-sandboxes", port=9090, log_level=logging.DEBUG, dev_mode=True
+        namespace="isola-sandboxes",
+        port=9090,
+        log_level=logging.DEBUG,
+        dev_mode=True,
+        version="v1.2.3",
     )
 
 

@@ -6,7 +6,6 @@ import asyncio
 import json
 import platform
 from http import HTTPStatus
-from importlib.metadata import version
 
 from quart import Blueprint, Response
 
@@ -32,12 +31,16 @@ class OperationRoutes:
         view: Must be in sync for the gateway to be ready.
         store: Must answer.
         metrics: What is shown.
+        release: What is running.
     """
 
-    def __init__(self, view: SandboxView, store: SandboxWriter, metrics: Metrics) -> None:
+    def __init__(
+        self, view: SandboxView, store: SandboxWriter, metrics: Metrics, release: str
+    ) -> None:
         self._view = view
         self._store = store
         self._metrics = metrics
+        self._release = release
         self._document = json.dumps(document())
 
     def blueprint(self) -> Blueprint:
@@ -74,7 +77,7 @@ class OperationRoutes:
     async def version(self, _: Given) -> Response:
         """Say what is running."""
         running = Version(
-            git_version=f"v{version('isola-server')}",
+            git_version=self._release,
             go_version=f"python{platform.python_version()}",
             platform=f"{platform.system().lower()}/{platform.machine()}",
         )

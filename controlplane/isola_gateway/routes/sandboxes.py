@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from http import HTTPStatus
 
 from quart import Blueprint, Response
@@ -27,7 +27,12 @@ from isola_lifecycle.sandbox.decide import request_termination
 from isola_lifecycle.sandbox.fold import extend, fold
 from isola_rest.identifiers import generated_id
 from isola_rest.models import CreateSandboxRequest, SandboxList
-from isola_store.port import Draft
+from isola_store.port import Draft, Sandbox
+
+# The published client looks right after it has created a sandbox, and then once a second. A
+# sandbox starts within about a second: an answer that waits for that saves the client one.
+PATIENCE = timedelta(seconds=2)
+YOUNG = timedelta(seconds=10)
 
 # Another writer needs milliseconds between two of its appends; so many losses in a row do not
 # happen to one who reads again each time.
@@ -42,6 +47,7 @@ class SandboxRoutes:
         store: Where it is written.
         lookup: Finds one by name.
         clock: Tells the time of entries, UTC.
+        patience: How long the answer about a young sandbox waits for it to start.
     """
 
     def __init__(
@@ -50,11 +56,13 @@ class SandboxRoutes:
         store: SandboxWriter,
         lookup: Lookup,
         clock: Callable[[], datetime],
+        patience: timedelta,
     ) -> None:
         self._view = view
         self._store = store
         self._lookup = lookup
         self._clock = clock
+        self._patience = patience
 
     def blueprint(self) -> Blueprint:
         """Return the routes."""
@@ -88,8 +96,17 @@ class SandboxRoutes:
         return model_answer(SandboxList(sandboxes=[summary_of(s) for s in oldest_first]))
 
     async def get(self, given: Given) -> Response:
-        """Show one."""
-        return model_answer(response_of(await self._lookup.find(given["id"])))
+        """Show one, waiting a little for its start unless it is told how long to wait."""
+        sandbox = await self._lookup.find(given["id"])
+        if seconds := self._waiting(given, sandbox):
+            sandbox = await self._lookup.started(sandbox, seconds)
+        return model_answer(response_of(sandbox))
+
+    def _waiting(self, given: Given, sandbox: Sandbox) -> float:
+        if "waitSeconds" in given.values:
+            return given.values["waitSeconds"]
+        young = self._clock() - sandbox.created_at < YOUNG
+        return self._patience.total_seconds() if young else 0
 
     async def history(self, given: Given) -> Response:
         """Show its log."""
