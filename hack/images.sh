@@ -55,7 +55,7 @@ tag() { # EXTRA SOURCE...
   local extra=$1
   shift
   {
-    echo "$base_id"
+    echo "$base_id $version"
     requirements "$extra"
     digest_files hack/images/Dockerfile "$@"
   } | digest
@@ -75,7 +75,7 @@ component() { # IMAGE NAME MODULE EXTRA SOURCE...
   for source; do cp -R "$root/$source" "$context/source/"; done
   find "$context/source" -name __pycache__ -prune -exec rm -rf {} +
   docker build -t "$image" --target "$name" --build-arg "BASE_IMAGE=$BASE_IMAGE" --build-arg "MODULE=$module" \
-    -f "$root/hack/images/Dockerfile" "$context"
+    --build-arg "VERSION=$version" -f "$root/hack/images/Dockerfile" "$context"
 }
 
 sandbox() { # IMAGE NAME
@@ -84,6 +84,7 @@ sandbox() { # IMAGE NAME
     -f "$root/hack/images/sandboxes.Dockerfile" "$scratch/empty"
 }
 
+version=v$(sed -n 's/^version = "\(.*\)"/\1/p' "$root/pyproject.toml")
 case $arch in amd64) machine=x86_64 ;; arm64) machine=aarch64 ;; *) fail "no packages are built for $arch" ;; esac
 build=true
 [ "${1:-}" != --list ] || build=false

@@ -110,6 +110,11 @@ class Log:
         return self.entries[-1].sequence if self.entries else self.archived
 
     @property
+    def newest(self) -> Condition | None:
+        """Return the entry that says what holds now, or None for an empty log."""
+        return self.entries[-1] if self.entries else None
+
+    @property
     def head(self) -> str:
         """Return the digest that the next entry is chained to."""
         return self.entries[-1].digest if self.entries else self.origin

@@ -50,10 +50,10 @@ class Lookup:
         copy = self._view.get(name)
         if copy and (address := _address(fold(copy.log))):
             return address
-        state = fold((await self._live(name)).log)
-        if address := _address(state):
+        sandbox = await self._live(name)
+        if address := _address(fold(sandbox.log)):
             return address
-        raise ProblemError(HTTPStatus.CONFLICT, _why_not(name, state))
+        raise ProblemError(HTTPStatus.CONFLICT, _why_not(sandbox))
 
     async def started(self, sandbox: Sandbox, seconds: float) -> Sandbox:
         """Return the sandbox once it starts, has trouble starting or goes, or time is over."""
@@ -90,7 +90,8 @@ def _address(state: State) -> str:
     return state.pod_ip if state.phase is Phase.RUNNING else ""
 
 
-def _why_not(name: str, state: State) -> str:
-    told = state.outcome or state
-    why = ": ".join(filter(None, (told.reason, told.message)))
-    return f"Sandbox {name} takes no commands: it is {state.phase}{f' ({why})' if why else ''}"
+def _why_not(sandbox: Sandbox) -> str:
+    state = fold(sandbox.log)
+    told = state.outcome or sandbox.log.newest
+    why = f" ({told.reason}: {told.message})" if told else ""
+    return f"Sandbox {sandbox.name} takes no commands: it is {state.phase}{why}"

@@ -110,7 +110,7 @@ def summary_of(sandbox: Sandbox) -> SandboxSummary:
 def response_of(sandbox: Sandbox) -> SandboxResponse:
     """Return `sandbox` as it is shown."""
     spec, state = sandbox.spec, fold(sandbox.log)
-    told = state.outcome or state
+    told = state.outcome or sandbox.log.newest
     return SandboxResponse(
         id=sandbox.name,
         status=state.phase,
@@ -120,8 +120,8 @@ def response_of(sandbox: Sandbox) -> SandboxResponse:
         timeout_seconds=spec.get("timeoutSeconds"),
         network=_stored(Network, spec.get("network")),
         termination_policy=_stored(TerminationPolicy, spec.get("terminationPolicy")),
-        reason=told.reason or None,
-        message=told.message or None,
+        reason=told.reason if told else None,
+        message=told.message if told else None,
         exit_code=state.outcome.exit_code if state.outcome else None,
         node=state.node or None,
     )

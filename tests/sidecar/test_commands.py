@@ -144,7 +144,7 @@ def test_a_long_poll_wakes_at_the_end_and_not_before(client: Client) -> None:
         begun = time.monotonic()
         assert polling.result()["exitCode"] == 0
 
-    assert time.monotonic() - begun < 1
+    assert time.monotonic() - begun < 5
 
 
 def test_a_long_poll_over_its_time_tells_that_it_still_runs(client: Client) -> None:

@@ -71,7 +71,7 @@ def test_output_arrives_at_once_while_the_program_runs(client: Client) -> None:
     begun = time.monotonic()
 
     assert response.readline() == b"data: now\n"
-    assert time.monotonic() - begun < 1
+    assert time.monotonic() - begun < 5
     connection.close()
     client.kill(command)
 

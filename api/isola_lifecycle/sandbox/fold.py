@@ -72,8 +72,6 @@ class State(NamedTuple):
         outcome: How it ended, or None.
         termination_requested: Whether somebody asked for its end.
         terminated: Whether nothing is left of it.
-        reason: Of the newest entry.
-        message: Of the newest entry.
     """
 
     accepted_at: datetime | None = None
@@ -88,8 +86,6 @@ class State(NamedTuple):
     outcome: Outcome | None = None
     termination_requested: bool = False
     terminated: bool = False
-    reason: str = ""
-    message: str = ""
 
     @property
     def phase(self) -> Phase:
@@ -109,7 +105,7 @@ def fold(conditions: Iterable[Condition]) -> State:
 def evolve(state: State, entry: Condition) -> State:
     """Return the state after one more entry."""
     changes = _changes(state, entry)
-    return state._replace(reason=entry.reason, message=entry.message, **changes)
+    return state._replace(**changes) if changes else state
 
 
 def _changes(state: State, entry: Condition) -> dict[str, Any]:  # noqa: C901 - a table of types
