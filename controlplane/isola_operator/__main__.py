@@ -104,6 +104,7 @@ def _cluster(client: KubernetesClient, settings: Settings) -> Cluster:
             sidecar_pull_policy=settings.sidecar_pull_policy,
             priority_class=settings.priority_class,
             image_pull_secrets=settings.image_pull_secrets,
+            version=settings.version,
         ),
     )
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+UNRELEASED = "v0.0.0-dev"
+
 
 class SettingsError(Exception):
     """A setting is missing or wrong; the message says which, and what it should be."""
@@ -29,6 +31,7 @@ class Settings:
         log_level: debug, info, warning or error.
         dev_mode: Whether logs are for people rather than JSON.
         kubeconfig: File with credentials, or empty inside a cluster.
+        version: This release (`ISOLA_VERSION`, set by the image).
     """
 
     namespace: str
@@ -45,6 +48,7 @@ class Settings:
     log_level: str = "info"
     dev_mode: bool = False
     kubeconfig: str = ""
+    version: str = UNRELEASED
 
 
 def settings_from(environment: Mapping[str, str]) -> Settings:
@@ -69,6 +73,7 @@ def settings_from(environment: Mapping[str, str]) -> Settings:
         log_level=_level(environment),
         dev_mode=_flag(environment, "ISOLA_DEV_MODE"),
         kubeconfig=environment.get("ISOLA_KUBECONFIG", ""),
+        version=environment.get("ISOLA_VERSION") or UNRELEASED,
     )
 
 

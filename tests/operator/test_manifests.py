@@ -17,6 +17,7 @@ SETTINGS = PodSettings(
     sidecar_pull_policy="IfNotPresent",
     priority_class="sandboxes",
     image_pull_secrets=("registry",),
+    version="v1.2.3",
 )
 CONTAINER = {"name": "sandbox0", "image": "python"}
 
@@ -86,7 +87,11 @@ def test_a_template_s_labels_cannot_pass_for_ours() -> None:
     assert metadata["labels"]["isola.run/sandbox"] == "true"
     assert metadata["labels"]["app.kubernetes.io/managed-by"] == "isola-operator"
     assert "isola.run/allow-ipv4-internet-egress" not in metadata["labels"]
-    assert metadata["annotations"] == {"note": "n", "dev.gvisor.flag.overlay2": "root:self"}
+    assert metadata["annotations"] == {
+        "note": "n",
+        "dev.gvisor.flag.overlay2": "root:self",
+        "isola.run/sidecar-version": "v1.2.3",
+    }
 
 
 def test_a_container_without_a_command_sleeps_and_knows_its_name() -> None:

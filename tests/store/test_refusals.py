@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -111,6 +112,19 @@ def test_a_recorded_entry_cannot_be_changed_or_removed(
 ) -> None:
     refusal = attempt.patch([operation])
     assert APPEND_ONLY in refusal or "follows the last one archived" in refusal
+
+
+def test_kubectl_edit_of_the_past_is_refused_and_says_why(attempt: Attempt) -> None:
+    done = attempt.server.run_kubectl(
+        *("edit", "sandbox", attempt.name, "--subresource=status"),
+        editor="sed -i s/NodeAssigned/SomewhereElse/",
+    )
+    assert done.returncode != 0
+    # It opens the editor again with the reason on top; one that changes nothing then gives up.
+    copy = Path(done.stderr.split('stored to "')[1].split('"')[0])
+    shown = " ".join(copy.read_text().replace("#", " ").split())
+    copy.unlink()
+    assert "the log is append-only: a recorded entry was changed or removed" in shown
 
 
 def test_the_order_cannot_be_changed(attempt: Attempt) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import subprocess
 import time
@@ -36,10 +37,13 @@ class ApiServer:
     kubectl: Path
     etcd: str
 
-    def run_kubectl(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-        """Run kubectl and return what came of it."""
+    def run_kubectl(
+        self, *arguments: str, stdin: str = "", editor: str = "false"
+    ) -> subprocess.CompletedProcess[str]:
+        """Run kubectl, with `editor` for `kubectl edit`, and return what came of it."""
         return subprocess.run(
             [self.kubectl, "--kubeconfig", self.kubeconfig, *arguments],
+            env={**os.environ, "KUBE_EDITOR": editor},
             input=stdin,
             text=True,
             capture_output=True,

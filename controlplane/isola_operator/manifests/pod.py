@@ -48,6 +48,7 @@ class PodSettings:
         sidecar_pull_policy: Its pull policy, or empty.
         priority_class: PriorityClass, or empty.
         image_pull_secrets: Added to the template's.
+        version: Release of the operator, and so of the sidecar that it injects.
     """
 
     runtime_class: str
@@ -55,6 +56,7 @@ class PodSettings:
     sidecar_pull_policy: str = ""
     priority_class: str = ""
     image_pull_secrets: tuple[str, ...] = ()
+    version: str = ""
 
 
 def build(sandbox: Sandbox, settings: PodSettings) -> dict[str, Any]:
@@ -63,12 +65,12 @@ def build(sandbox: Sandbox, settings: PodSettings) -> dict[str, Any]:
     return {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": _metadata(sandbox, template.get("metadata") or {}),
+        "metadata": _metadata(sandbox, template.get("metadata") or {}, settings.version),
         "spec": _spec(template.get("spec") or {}, settings),
     }
 
 
-def _metadata(sandbox: Sandbox, template: Json) -> dict[str, Any]:
+def _metadata(sandbox: Sandbox, template: Json, version: str) -> dict[str, Any]:
     owner = {
         "apiVersion": API_VERSION,
         "kind": naming.KIND,
@@ -85,6 +87,7 @@ def _metadata(sandbox: Sandbox, template: Json) -> dict[str, Any]:
             # The root file system's overlay lives in the container's own storage, so that what
             # is written there counts as ephemeral storage.
             "dev.gvisor.flag.overlay2": "root:self",
+            "isola.run/sidecar-version": version,
         },
         "ownerReferences": [owner],
     }
