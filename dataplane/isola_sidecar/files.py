@@ -41,10 +41,18 @@ class Content:
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
+        status = os.fstat(descriptor)
+        self.size = status.st_size
+        # The time of the last change to the file or its attributes: no program can set that one.
+        self.tag = f'"{status.st_ino:x}-{status.st_size:x}-{status.st_ctime_ns:x}"'
 
-    def read(self) -> bytes:
+    def seek(self, offset: int) -> None:
+        """Let the next block begin at `offset`."""
+        os.lseek(self._descriptor, offset, os.SEEK_SET)
+
+    def read(self, at_most: int = limits.RECEIVE_BYTES) -> bytes:
         """Return the next block; empty at the end."""
-        return os.read(self._descriptor, limits.RECEIVE_BYTES)
+        return os.read(self._descriptor, min(at_most, limits.RECEIVE_BYTES))
 
     def close(self) -> None:
         """Release the file."""

@@ -16,6 +16,7 @@ _TITLES: Final = {
     409: "Conflict",
     410: "Gone",
     413: "Content Too Large",
+    416: "Range Not Satisfiable",
     422: "Unprocessable Entity",
     429: "Too Many Requests",
     431: "Request Header Fields Too Large",

@@ -6,7 +6,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Final
 
-from . import files, requests
+from . import files, ranges, requests
 from .commands import describe
 from .problems import ProblemError
 from .streams import KEEPALIVE, EventEncoder
@@ -139,12 +139,33 @@ async def _download(commands: Commands, exchange: Exchange, _: str) -> None:
     container = commands.container(requests.container(exchange.query))
     content = files.open_for_reading(container, requests.path(exchange.query))
     try:
-        await exchange.begin(200, (("Content-Type", _OCTETS), _NO_CACHE))
-        while piece := content.read():
-            await exchange.send(piece)
+        span = ranges.asked(exchange.headers, content.size, content.tag)
+        headers = (
+            *(("Content-Type", _OCTETS), _NO_CACHE),
+            *(("Accept-Ranges", "bytes"), ("ETag", content.tag)),
+        )
+        if span:
+            await exchange.begin(206, headers + span.headers())
+            await _send_part(exchange, content, span)
+        else:
+            await exchange.begin(200, headers)
+            while piece := content.read():
+                await exchange.send(piece)
         await exchange.finish()
     finally:
         content.close()
+
+
+async def _send_part(exchange: Exchange, content: files.Content, span: ranges.Span) -> None:
+    content.seek(span.first)
+    left = span.length
+    while left:
+        piece = content.read(left)
+        if not piece:
+            # The answer has begun: what remains is to cut it, so that it is not taken for whole.
+            raise ProblemError(409, "the file was cut short while it was read")
+        await exchange.send(piece)
+        left -= len(piece)
 
 
 async def _upload(commands: Commands, exchange: Exchange, _: str) -> None:
