@@ -46,6 +46,7 @@ def test_every_log_stays_gapless_and_every_sandbox_ends_where_it_should(cluster:
     finally:
         assassin.enough.set()
         assassin.join()
+        cluster.wait_for_isola()
     assert assassin.kills >= 3
     for uid, log in logs:
         assert faults(uid, log) == ()

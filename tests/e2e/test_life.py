@@ -126,7 +126,8 @@ class TestEnds:
     def test_an_image_that_cannot_be_pulled(
         self, cluster: Cluster, http: httpx.Client, create: Create
     ) -> None:
-        name = create(image="isola.local/nothing:here", startupTimeoutSeconds=10)["id"]
+        image = "127.0.0.1:1/nothing:here"  # refused at once, whatever resolves names here
+        name = create(image=image, startupTimeoutSeconds=10)["id"]
         until(
             lambda: any(e["reason"] == "ImagePullFailed" for e in cluster.log(name)),
             seconds=30,
@@ -134,7 +135,7 @@ class TestEnds:
         )
         pending = http.get(f"/sandboxes/{name}").json()
         assert pending["status"] in {"Pending", "Failed"}
-        assert "isola.local/nothing:here" in pending["message"]
+        assert image in pending["message"]
         failed = ended(http, name, seconds=60)
         assert (failed["status"], failed["reason"]) == ("Failed", "ImagePullFailed")
         assert "check the image's name" in failed["message"]

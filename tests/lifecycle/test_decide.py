@@ -142,6 +142,17 @@ class TestStartupTimeout:
             ("Succeeded", "StartupTimeout", FALSE)
         )
 
+    @pytest.mark.parametrize(
+        ("pod", "awaited"),
+        [
+            pytest.param(EMPTY_POD, "no node was assigned", id="no node"),
+            pytest.param(waiting("ContainerCreating"), "still being pulled: i", id="no image"),
+        ],
+    )
+    def test_it_says_what_was_awaited(self, pod: Pod, awaited: str) -> None:
+        closing = given(*PENDING).when(world(pod, after=self.LATE)).decision.facts[-1]
+        assert awaited in closing.message
+
     def test_the_deadline_itself_is_still_in_time(self) -> None:
         given(*PENDING).when(world(EMPTY_POD, after=timedelta(seconds=90))).then_nothing()
 

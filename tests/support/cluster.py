@@ -70,6 +70,13 @@ class Cluster:
             "--wait=false",
         )
 
+    def wait_for_isola(self) -> None:
+        """Return once operator and gateway are as the chart wants them."""
+        for deployment in ("isola-operator", "isola-api-gateway"):
+            self.kubectl(
+                *("rollout", "status", f"deployment/{deployment}", "-n", SYSTEM, "--timeout=60s")
+            )
+
 
 def up() -> Cluster:
     """Bring the cluster up, which takes seconds where it is up, and return it."""

@@ -176,7 +176,7 @@ def _of_a_slow_start(state: State, seen: Observation) -> Iterator[Fact]:
     trouble = trouble_of(seen.pod) or state.trouble
     message = f"Not ready within {_seconds(seen.startup_timeout)} (spec.startupTimeoutSeconds)"
     if trouble is None:
-        yield from _closing(state, Reason.STARTUP_TIMEOUT, message)
+        yield from _closing(state, Reason.STARTUP_TIMEOUT, message + _what_is_awaited(seen.pod))
     else:
         yield from _closing(state, trouble.reason, f"{message}: {trouble.message}")
 
@@ -247,6 +247,13 @@ def _accepts_commands(pod: Pod) -> bool:
     some_ended = len(living) < len(pod.containers)
     neighbours = some_ended and bool(living) and all(c.ready for c in living)
     return pod.ready or (pod.sidecar_ready and neighbours)
+
+
+def _what_is_awaited(pod: Pod | None) -> str:
+    if pod is None or not pod.node:
+        return ": no node was assigned"
+    images = ", ".join(c.image for c in pod.containers if not _has_started(c))
+    return f": not started, and perhaps still being pulled: {images}" if images else ""
 
 
 def _why_not_ready(pod: Pod) -> str:
