@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 import string
+from hashlib import sha256
 from typing import Annotated
 
 from pydantic import StringConstraints
@@ -27,6 +28,8 @@ ContainerName = Annotated[
     str, StringConstraints(min_length=1, max_length=63, pattern=LABEL_PATTERN)
 ]
 CommandId = Annotated[str, StringConstraints(pattern=COMMAND_ID_PATTERN)]
+# Printable ASCII; HTTP takes no spaces at either end.
+IdempotencyKey = Annotated[str, StringConstraints(pattern="^[!-~]([ -~]{0,253}[!-~])?$")]
 
 _LENGTH = 22
 _REST = string.ascii_lowercase + string.digits
@@ -36,3 +39,19 @@ def generated_id() -> str:
     """Return a new id that nobody can guess: 22 characters, 113 bits."""
     first = secrets.choice(string.ascii_lowercase)
     return first + "".join(secrets.choice(_REST) for _ in range(_LENGTH - 1))
+
+
+def derived_id(key: str) -> str:
+    """Return the id that belongs to an idempotency key, always the same one.
+
+    It is as hard to guess as the key is: clients that choose random keys, as they should, lose
+    nothing.
+    """
+    # 256 bits for 113: each id is as likely as any other, but for one part in 2**142.
+    number = int.from_bytes(sha256(f"isola.run/sandbox\n{key}".encode()).digest())
+    number, first = divmod(number, len(string.ascii_lowercase))
+    rest: list[str] = []
+    for _ in range(_LENGTH - 1):
+        number, digit = divmod(number, len(_REST))
+        rest.append(_REST[digit])
+    return string.ascii_lowercase[first] + "".join(rest)

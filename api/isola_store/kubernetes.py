@@ -15,8 +15,7 @@ from isola_lifecycle.codec import decode_log, decode_time, encode
 from isola_lifecycle.errors import ExpectedVersionError, NotFoundError, RejectedError
 from isola_lifecycle.log import Condition
 from isola_store.client import JSON_PATCH, MERGE_PATCH, ConflictError, KubernetesClient
-from isola_store.memory import courier
-from isola_store.port import Draft, Sandbox
+from isola_store.port import Draft, Sandbox, courier
 
 API_VERSION = f"{naming.GROUP}/{naming.VERSION}"
 

@@ -15,7 +15,7 @@ from isola_lifecycle.errors import (
     RejectedError,
 )
 from isola_lifecycle.log import LIVE_ENTRIES, Condition, Log
-from isola_store.port import Draft, Sandbox
+from isola_store.port import Draft, Sandbox, courier
 
 # What the CRD's schema fills in.
 _DEFAULTS = {"startupTimeoutSeconds": 90}
@@ -109,12 +109,3 @@ class MemorySandboxes:
         else:
             self._sandboxes[sandbox.name] = sandbox
         return sandbox
-
-
-def courier(draft: Draft) -> dict[str, str]:
-    """Return the annotations that carry who asked from a draft to the first entry of its log."""
-    pairs = {
-        naming.CALLER_ANNOTATION: draft.caller,
-        naming.REQUEST_ID_ANNOTATION: draft.request_id,
-    }
-    return {key: value for key, value in pairs.items() if value}

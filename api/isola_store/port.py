@@ -11,7 +11,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
+from isola_lifecycle import naming
 from isola_lifecycle.log import Condition, Log
+
+# A courier like the two in `naming`, but from one create request to the next under the same key:
+# is this the request that made the object? It decides nothing about the sandbox's life and has no
+# place in the log: it is about what came before the first entry, and a status cannot be written at
+# creation.
+REQUEST_DIGEST_ANNOTATION = "isola.run/request-digest"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +62,7 @@ class Draft:
         labels: `metadata.labels`.
         caller: Who asks, as far as known; the operator writes it into the first entry.
         request_id: The request's id, likewise.
+        request_digest: Of the request's body, where it can be repeated under the same name.
     """
 
     name: str
@@ -62,6 +70,17 @@ class Draft:
     labels: Mapping[str, str] = field(default_factory=dict[str, str])
     caller: str = ""
     request_id: str = ""
+    request_digest: str = ""
+
+
+def courier(draft: Draft) -> dict[str, str]:
+    """Return the annotations that carry what a draft says of its request."""
+    pairs = {
+        naming.CALLER_ANNOTATION: draft.caller,
+        naming.REQUEST_ID_ANNOTATION: draft.request_id,
+        REQUEST_DIGEST_ANNOTATION: draft.request_digest,
+    }
+    return {key: value for key, value in pairs.items() if value}
 
 
 class SandboxStore(Protocol):

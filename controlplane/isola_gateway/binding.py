@@ -2,7 +2,7 @@
 
 | wrong | answered |
 |---|---|
-| an id, a query parameter, a field | 422, one violation for each |
+| an id, a query parameter, a header, a field | 422, one violation for each |
 | no body, or one that is not JSON | 400 |
 | another content type than JSON | 415 |
 | a JSON body of 1 MiB or more | 413 |
@@ -43,7 +43,7 @@ class Given:
 
     Attributes:
         request: The request itself.
-        values: Path and query parameters that were given, by name, checked.
+        values: Parameters that were given, by name, checked.
     """
 
     request: GatewayRequest
@@ -105,20 +105,25 @@ def bound(operation: Operation, view: View) -> Callable[..., Awaitable[Response]
     async def answer(**path: str) -> Response:
         current: Any = request
         this: GatewayRequest = current._get_current_object()  # noqa: SLF001 - werkzeug's way
-        return await view(Given(this, _checked(operation, {**this.args.to_dict(), **path})))
+        texts = {"query": this.args.to_dict(), "path": path, "header": _headers(operation, this)}
+        return await view(Given(this, _checked(operation, texts)))
 
     return answer
 
 
-def _checked(operation: Operation, texts: Mapping[str, str]) -> dict[str, Any]:
+def _headers(operation: Operation, this: GatewayRequest) -> dict[str, str]:
+    # A header that comes twice means what one with both values means (RFC 9110, 5.3).
+    names = [p.name for p in operation.parameters if p.where == "header"]
+    return {name: ", ".join(this.headers.getlist(name)) for name in names if name in this.headers}
+
+
+def _checked(operation: Operation, texts: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     violations: list[Violation] = []
     for parameter in operation.parameters:
-        if parameter.where == "header":
-            continue
+        text = texts[parameter.where].get(parameter.name)
         try:
-            if parameter.name in texts:
-                text = texts[parameter.name]
+            if text is not None:
                 values[parameter.name] = parameter.adapter.validate_python(text)
             elif parameter.required:
                 violations.append(Violation(location=_place(parameter), message="is required"))

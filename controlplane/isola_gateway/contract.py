@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, TypeAdapter
 
+from isola_gateway.idempotency import HEADER
 from isola_gateway.operation import EVENTS, OCTETS, TEXT, Operation, Parameter
 from isola_rest.commands import (
     CommandList,
@@ -17,7 +18,7 @@ from isola_rest.commands import (
     CreateCommandRequest,
     CreateCommandResponse,
 )
-from isola_rest.identifiers import CommandId, ContainerName, SandboxId
+from isola_rest.identifiers import CommandId, ContainerName, IdempotencyKey, SandboxId
 from isola_rest.models import (
     CreateSandboxRequest,
     Health,
@@ -83,6 +84,17 @@ _SIGNAL = _query(
     "Which signal, by name or number, such as TERM. Default: KILL.",
 )
 
+_IDEMPOTENCY_KEY = Parameter(
+    name=HEADER,
+    where="header",
+    adapter=TypeAdapter[Any](IdempotencyKey),
+    description="Chosen by the client at random for each sandbox that it wants, such as a UUID. The"
+    " same request under the same key is the same sandbox, however often it is sent and to"
+    " whichever gateway; another request under that key is refused with 422. The sandbox's id"
+    " follows from the key. Once the sandbox is deleted and gone, its key makes a new one.",
+)
+REPLAYED = "Idempotent-Replayed"
+
 _COMMANDS = "/v1/sandboxes/{sandboxId}/commands"
 _COMMAND = f"{_COMMANDS}/{{commandId}}"
 _FILES = "/v1/sandboxes/{id}/filesystem"
@@ -97,6 +109,8 @@ CREATE_SANDBOX = Operation(
     success=201,
     answer=SandboxResponse,
     body=CreateSandboxRequest,
+    parameters=(_IDEMPOTENCY_KEY,),
+    headers={REPLAYED: "`true` where an earlier request under this key made the sandbox."},
     problems=(400, 408, 409, 413, 415, 422, 429),
 )
 LIST_SANDBOXES = Operation(

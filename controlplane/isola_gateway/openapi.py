@@ -89,9 +89,12 @@ def _parameter(parameter: Parameter) -> dict[str, Any]:
 
 
 def _responses(operation: Operation) -> dict[str, Any]:
+    headers: dict[str, Any] = {"X-Request-Id": {"$ref": "#/components/headers/RequestId"}}
+    for name, description in operation.headers.items():
+        headers[name] = {"description": description, "schema": {"type": "string"}}
     success: dict[str, Any] = {
         "description": HTTPStatus(operation.success).phrase,
-        "headers": {"X-Request-Id": {"$ref": "#/components/headers/RequestId"}},
+        "headers": headers,
     }
     if operation.answer:
         success["content"] = _content(operation.answer)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from pydantic import BaseModel, TypeAdapter
@@ -47,6 +48,7 @@ class Operation:
         body: A model for JSON, else a media type; None for none.
         parameters: Outside the body.
         problems: Statuses of problems beside 500.
+        headers: Of a success, beside the request's id: name and description.
     """
 
     id: str
@@ -59,3 +61,4 @@ class Operation:
     body: type[BaseModel] | str | None = None
     parameters: tuple[Parameter, ...] = ()
     problems: tuple[int, ...] = ()
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])

@@ -133,3 +133,20 @@ def test_it_stops_when_it_is_told_to(api_server: ApiServer) -> None:
     with gateway(api_server) as (_, process):
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 0
+
+
+def test_a_key_is_one_sandbox_through_any_gateway_and_after_a_restart(
+    url: str, api_server: ApiServer
+) -> None:
+    body = {"podTemplate": {"containers": [{"image": "busybox"}]}}
+    headers = {"Idempotency-Key": "across-gateways"}
+    answers = [httpx.post(f"{url}/v1/sandboxes", json=body, headers=headers)]
+    with gateway(api_server) as (other, _):
+        answers += [httpx.post(f"{other}/v1/sandboxes", json=body, headers=headers)]
+        reused = httpx.post(
+            f"{other}/v1/sandboxes", json={**body, "timeoutSeconds": 5}, headers=headers
+        )
+    assert [a.status_code for a in answers] == [201, 201]
+    assert answers[0].json() == answers[1].json()
+    assert [a.headers.get("Idempotent-Replayed") for a in answers] == [None, "true"]
+    assert reused.status_code == 422

@@ -15,7 +15,7 @@ from tenacity import (
     wait_random_exponential,
 )
 
-from isola_gateway import contract
+from isola_gateway import contract, idempotency
 from isola_gateway.binding import Given, mount
 from isola_gateway.lookup import Lookup
 from isola_gateway.mapping import response_of, spec_of, summary_of
@@ -25,7 +25,7 @@ from isola_lifecycle.codec import encode
 from isola_lifecycle.errors import ExpectedVersionError, NotFoundError
 from isola_lifecycle.sandbox.decide import request_termination
 from isola_lifecycle.sandbox.fold import extend, fold
-from isola_rest.identifiers import generated_id
+from isola_rest.identifiers import derived_id, generated_id
 from isola_rest.models import CreateSandboxRequest, SandboxList
 from isola_store.port import Draft, Sandbox
 
@@ -78,16 +78,23 @@ class SandboxRoutes:
     async def create(self, given: Given) -> Response:
         """Create a Sandbox; the operator does the rest."""
         asked = await given.json(CreateSandboxRequest)
-        name = generated_id()
+        keyed = idempotency.HEADER in given.values
+        name = derived_id(given[idempotency.HEADER]) if keyed else generated_id()
         draft = Draft(
             name=name,
             spec=spec_of(asked, name),
             caller=given.request.caller,
             request_id=given.request.request_id,
+            request_digest=idempotency.digest_of(asked) if keyed else "",
         )
-        created = await self._store.create(draft)
-        response = model_answer(response_of(created), HTTPStatus.CREATED)
+        if keyed:
+            sandbox, replayed = await idempotency.created_once(self._store, draft)
+        else:
+            sandbox, replayed = await self._store.create(draft), False
+        response = model_answer(response_of(sandbox), HTTPStatus.CREATED)
         response.headers["Location"] = f"/v1/sandboxes/{name}"
+        if replayed:
+            response.headers[contract.REPLAYED] = "true"
         return response
 
     async def list(self, _: Given) -> Response:
