@@ -7,14 +7,15 @@ copy may lag behind the API server; whoever appends finds out by the expected ve
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+import json
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
 import structlog
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
 
-from isola_lifecycle.errors import LifecycleError, NotFoundError, TransientError
-from isola_store.client import KubernetesClient
+from isola_lifecycle.errors import LifecycleError, NotFoundError
+from isola_store.client import KubernetesClient, error_of
 from isola_store.kubernetes import decode_sandbox, sandboxes_path
 from isola_store.port import Sandbox
 
@@ -35,6 +36,22 @@ class Named(Protocol):
 T = TypeVar("T", bound=Named)
 
 
+class Lister(Protocol):
+    """The part of `KubernetesClient` that lists and watches."""
+
+    async def request(
+        self, method: str, path: str, body: Any = None, *, query: Mapping[str, str] | None = None
+    ) -> dict[str, Any]:
+        """Return the answer to a request."""
+        ...
+
+    def watch(
+        self, path: str, query: Mapping[str, str], *, timeout_seconds: int
+    ) -> AsyncIterator[dict[str, Any]]:
+        """Yield watch events."""
+        ...
+
+
 class Reflector(Generic[T]):
     """A copy of the objects below `path`.
 
@@ -47,7 +64,7 @@ class Reflector(Generic[T]):
 
     def __init__(
         self,
-        client: KubernetesClient,
+        client: Lister,
         path: str,
         decode: Callable[[Mapping[str, Any]], T],
         *,
@@ -58,6 +75,7 @@ class Reflector(Generic[T]):
         self._decode = decode
         self._query = dict(query or {})
         self._items: dict[str, T] = {}
+        self._version = ""  # where the watch goes on; empty: list first
         self._listeners: list[Callable[[str], None]] = []
         self._waiters: dict[str, set[asyncio.Event]] = {}
         self._synced = asyncio.Event()
@@ -99,25 +117,26 @@ class Reflector(Generic[T]):
                 self._waiters.pop(name, None)
 
     async def run(self) -> None:
-        """Keep the copy current until cancelled: list, watch, and list again when told to."""
+        """Keep the copy current until cancelled."""
         async for attempt in AsyncRetrying(
             retry=retry_if_exception_type(LifecycleError),
             wait=wait_random_exponential(multiplier=0.2, max=10),
             after=self._log_trouble,
         ):
             with attempt:
-                await self._list_and_watch(attempt.retry_state)
+                while True:
+                    await self._list_or_watch()
+                    # That was no failure: the next one starts its back-off anew.
+                    attempt.retry_state.attempt_number = 1
 
-    async def _list_and_watch(self, state: RetryCallState) -> None:
-        version = await self._list()
-        while True:
-            # What worked up to here was no failure: the next one starts its back-off anew.
-            state.attempt_number = 1
-            try:
-                version = await self._watch(version)
-            except TransientError as error:
-                structlog.get_logger().info("watch_resumed", path=self._path, error=str(error))
-                await asyncio.sleep(0.2)
+    async def _list_or_watch(self) -> None:
+        if not self._version:
+            self._version = await self._list()
+            return
+        try:
+            await self._watch()
+        except NotFoundError:
+            self._version = ""  # too old to be watched from: list again
 
     async def _list(self) -> str:
         found: dict[str, T] = {}
@@ -138,16 +157,15 @@ class Reflector(Generic[T]):
             self._announce(name)
         return page["metadata"]["resourceVersion"]
 
-    async def _watch(self, version: str) -> str:
-        query = {**self._query, "resourceVersion": version, "allowWatchBookmarks": "true"}
+    async def _watch(self) -> None:
+        query = {**self._query, "resourceVersion": self._version, "allowWatchBookmarks": "true"}
         async for event in self._client.watch(self._path, query, timeout_seconds=WATCH_SECONDS):
             item = event["object"]
             if event["type"] == "ERROR":
-                raise NotFoundError(f"the watch has to begin anew: {item.get('message')}")
-            version = item["metadata"]["resourceVersion"]
+                raise error_of(item.get("code", 0), json.dumps(item).encode(), None)
+            self._version = item["metadata"]["resourceVersion"]
             if event["type"] != "BOOKMARK":
                 self._take(event["type"], self._decode(item))
-        return version
 
     def _take(self, kind: str, value: T) -> None:
         if kind == "DELETED":
