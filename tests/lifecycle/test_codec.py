@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,10 @@ def test_what_is_empty_is_left_out() -> None:
     (item,) = items(log_of([READY]))
     assert "requestId" not in item
     assert item["data"] == {"phase": "Running", "podIP": "10.0.0.1"}
+
+
+def test_an_entry_that_is_not_sealed_yet_has_no_digest() -> None:
+    assert "digest" not in encode(replace(LOG.entries[0], digest=""))
 
 
 def test_times_have_microseconds_and_sort_as_text() -> None:

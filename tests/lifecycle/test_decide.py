@@ -234,6 +234,31 @@ class TestEnds:
         assert decision.facts[-1].reason == "Evicted"
         assert "ephemeral local storage" in decision.facts[-1].message
 
+    def test_an_eviction_before_any_container_ended_is_one_too(self) -> None:
+        pod = replace(READY_POD, phase=PodPhase.FAILED, reason="Evicted", message="memory")
+        closing = given(*RUNNING).when(world(pod)).decision.facts[-1]
+        assert (closing.reason, closing.data) == ("Evicted", {})
+
+    def test_what_the_kubelet_adds_to_an_exit_is_told(self) -> None:
+        said = replace(ended(128).containers[0], exit_message="exec: no such file")
+        pod = replace(ended(128), containers=(said,))
+        closing = given(*RUNNING).when(world(pod)).decision.facts[-1]
+        assert closing.message.endswith("exited with code 128: exec: no such file")
+
+    @pytest.mark.parametrize(
+        ("pod", "why"),
+        [
+            (replace(READY_POD, ready=False, sidecar_ready=False), "The sidecar does not run"),
+            (replace(READY_POD, ready=False), "The node is not ready"),
+            (
+                replace(READY_POD, ready=False, containers=(Container(name="c0", running=True),)),
+                "Container c0 is not ready",
+            ),
+        ],
+    )
+    def test_a_lost_readiness_says_whose(self, pod: Pod, why: str) -> None:
+        assert why in given(*RUNNING).when(world(pod)).decision.facts[-1].message
+
     def test_a_pod_that_failed_without_a_container_that_did_says_what_kubernetes_says(self) -> None:
         pod = replace(EMPTY_POD, phase=PodPhase.FAILED, reason="UnexpectedAdmissionError")
         decision = given(*PENDING).when(world(pod)).decision

@@ -14,7 +14,13 @@ from isola_lifecycle.log import Fact, Status
 from isola_lifecycle.sandbox.causes import exit_of, trouble_of
 from isola_lifecycle.sandbox.conditions import OPERATOR, Key, Reason, Type
 from isola_lifecycle.sandbox.fold import State
-from isola_lifecycle.sandbox.observation import Container, Observation, Pod, PodPhase
+from isola_lifecycle.sandbox.observation import (
+    Container,
+    Observation,
+    Pod,
+    PodPhase,
+    Refusal,
+)
 
 Rule = Callable[[State, Observation], Iterator[Fact]]
 
@@ -53,7 +59,7 @@ def _refused(state: State, seen: Observation) -> Iterator[Fact]:
         return
     reason = Reason.POD_REJECTED if refusal.final else Reason.POD_FORBIDDEN
     if state.trouble is None or state.trouble.reason != reason:
-        yield fact(Type.POD_CREATED, reason, _refusal_message(seen), status=Status.FALSE)
+        yield fact(Type.POD_CREATED, reason, _refusal_message(refusal), status=Status.FALSE)
 
 
 def _created(state: State, seen: Observation) -> Iterator[Fact]:
@@ -124,7 +130,7 @@ def _of_an_impossible_spec(state: State, seen: Observation) -> Iterator[Fact]:
 
 def _of_a_rejected_pod(state: State, seen: Observation) -> Iterator[Fact]:
     if seen.refusal and seen.refusal.final:
-        yield from _closing(state, Reason.POD_REJECTED, _refusal_message(seen))
+        yield from _closing(state, Reason.POD_REJECTED, _refusal_message(seen.refusal))
 
 
 def _of_an_ended_pod(state: State, seen: Observation) -> Iterator[Fact]:
@@ -221,10 +227,7 @@ def _closing(
     yield fact(Type.SUCCEEDED, reason, message, data, status=Status.of(well))
 
 
-def _refusal_message(seen: Observation) -> str:
-    refusal = seen.refusal
-    if refusal is None:
-        return ""
+def _refusal_message(refusal: Refusal) -> str:
     verb = "rejected the pod" if refusal.final else "does not allow the pod at present"
     return f"The API server {verb}: {refusal.message}"
 
