@@ -52,6 +52,10 @@ class Given:
     def __getitem__(self, name: str) -> str:
         return str(self.values[name])
 
+    def get(self, name: str) -> str:
+        """Return the text of a parameter, empty where it was not given."""
+        return str(self.values.get(name, ""))
+
     async def json(self, model: type[M]) -> M:
         """Return the body as a `model`."""
         media = self.request.mimetype

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, TypeAdapter
 
+from isola_gateway import preferences
 from isola_gateway.idempotency import HEADER
 from isola_gateway.operation import EVENTS, OCTETS, TEXT, Operation, Parameter
 from isola_rest.commands import (
@@ -93,6 +94,14 @@ _IDEMPOTENCY_KEY = Parameter(
     " whichever gateway; another request under that key is refused with 422. The sandbox's id"
     " follows from the key. Once the sandbox is deleted and gone, its key makes a new one.",
 )
+_PREFER = Parameter(
+    name=preferences.HEADER,
+    where="header",
+    adapter=TypeAdapter[Any](str),
+    description="`wait=N` (RFC 7240): answer when the sandbox is no longer starting, or after N"
+    f" seconds, of which {LONGEST_WAIT_SECONDS} are granted at most. The answer is the same sandbox"
+    " either way; its `status` tells.",
+)
 REPLAYED = "Idempotent-Replayed"
 
 _COMMANDS = "/v1/sandboxes/{sandboxId}/commands"
@@ -109,8 +118,11 @@ CREATE_SANDBOX = Operation(
     success=201,
     answer=SandboxResponse,
     body=CreateSandboxRequest,
-    parameters=(_IDEMPOTENCY_KEY,),
-    headers={REPLAYED: "`true` where an earlier request under this key made the sandbox."},
+    parameters=(_IDEMPOTENCY_KEY, _PREFER),
+    headers={
+        REPLAYED: "`true` where an earlier request under this key made the sandbox.",
+        preferences.APPLIED: "`wait=N` where the request preferred that, with the N granted.",
+    },
     problems=(400, 408, 409, 413, 415, 422, 429),
 )
 LIST_SANDBOXES = Operation(

@@ -56,12 +56,25 @@ class Lookup:
         raise ProblemError(HTTPStatus.CONFLICT, _why_not(sandbox))
 
     async def started(self, sandbox: Sandbox, seconds: float) -> Sandbox:
-        """Return the sandbox once it starts, has trouble starting or goes, or time is over."""
+        """Return the sandbox once it starts, has trouble starting or goes, or time is over.
+
+        Args:
+            sandbox: As it was just read or written; the copy may be behind it, or ahead.
+            seconds: The time.
+        """
+        seen = False
         try:
             async with asyncio.timeout(seconds):
                 while _is_starting(fold(sandbox.log)):
+                    copy = self._view.get(sandbox.name)
+                    if copy and copy.uid == sandbox.uid:
+                        seen = True
+                        if copy.log.version > sandbox.log.version:
+                            sandbox = copy
+                            continue
+                    elif seen:
+                        break
                     await self._view.changed(sandbox.name, seconds)
-                    sandbox = self._view.get(sandbox.name) or sandbox
         except TimeoutError:
             pass
         return sandbox

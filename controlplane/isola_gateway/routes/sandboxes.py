@@ -15,8 +15,9 @@ from tenacity import (
     wait_random_exponential,
 )
 
-from isola_gateway import contract, idempotency
+from isola_gateway import contract, idempotency, preferences
 from isola_gateway.binding import Given, mount
+from isola_gateway.contract import LONGEST_WAIT_SECONDS
 from isola_gateway.lookup import Lookup
 from isola_gateway.mapping import response_of, spec_of, summary_of
 from isola_gateway.ports import SandboxView, SandboxWriter
@@ -91,8 +92,13 @@ class SandboxRoutes:
             sandbox, replayed = await idempotency.created_once(self._store, draft)
         else:
             sandbox, replayed = await self._store.create(draft), False
+        wait = preferences.wait_seconds(given.get(preferences.HEADER), LONGEST_WAIT_SECONDS)
+        if wait:
+            sandbox = await self._lookup.started(sandbox, wait)
         response = model_answer(response_of(sandbox), HTTPStatus.CREATED)
         response.headers["Location"] = f"/v1/sandboxes/{name}"
+        if wait is not None:
+            response.headers[preferences.APPLIED] = f"wait={wait}"
         if replayed:
             response.headers[contract.REPLAYED] = "true"
         return response
