@@ -10,30 +10,18 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Self
 
-from . import limits, rootfs
+from . import limits, paths, rootfs
 from .problems import ProblemError
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
-
     from .containers import Container
     from .procfs import Owner
 
 _LINKS: Final = 40
 """As many links as the kernel itself follows on one path (path_resolution(7))."""
-
-_STATUS: Final = {
-    errno.ENOENT: 404,
-    errno.ENOTDIR: 409,
-    errno.ENOSPC: 409,
-    errno.EDQUOT: 409,
-    errno.EROFS: 409,
-    errno.ETXTBSY: 409,
-}
-"""HTTP codes of failures that are not the request's own fault; all others are 400."""
 
 
 class Content:
@@ -65,11 +53,11 @@ def open_for_reading(container: Container, path: str) -> Content:
     Raises:
         ProblemError: 404 when it is missing, 400 when it is not a regular file.
     """
-    with _told_as_problem(container, path), _root(container) as root:
-        found = rootfs.open_within(root, _absolute(container, path), os.O_PATH)
+    with paths.told_as_problem(container, path), paths.root(container) as root:
+        found = rootfs.open_within(root, paths.absolute(container, path), os.O_PATH)
         try:
             _refuse_irregular(os.fstat(found), path)
-            _refuse_kernel_interface(found, path)
+            paths.refuse_kernel_interface(found, path)
             # The very file that was looked at: opening it by its path again could find a FIFO.
             return Content(os.open(f"/proc/self/fd/{found}", os.O_RDONLY | os.O_CLOEXEC))
         finally:
@@ -94,11 +82,14 @@ class Replacement:
         self._owner = container.owner()
 
     def __enter__(self) -> Self:
-        with _told_as_problem(self._container, self._asked), _root(self._container) as root:
-            self.path = _absolute(self._container, self._asked)
+        with (
+            paths.told_as_problem(self._container, self._asked),
+            paths.root(self._container) as root,
+        ):
+            self.path = paths.absolute(self._container, self._asked)
             self._directory, self._name = _locate(root, self.path, self._owner)
             try:
-                _refuse_kernel_interface(self._directory, self._asked)
+                paths.refuse_kernel_interface(self._directory, self._asked)
                 self._look_at_target()
                 self._create_temporary()
             except BaseException:
@@ -108,13 +99,13 @@ class Replacement:
 
     def write(self, piece: bytes) -> None:
         """Append a piece of the content."""
-        with _told_as_problem(self._container, self._asked):
+        with paths.told_as_problem(self._container, self._asked):
             _write_all(self._temporary, piece)
         self.size += len(piece)
 
     def commit(self) -> None:
         """Make the content appear at the path."""
-        with _told_as_problem(self._container, self._asked):
+        with paths.told_as_problem(self._container, self._asked):
             # Mode after owner: a change of owner takes set-id bits away.
             with suppress(PermissionError):
                 os.fchown(self._temporary, *self._owner)
@@ -156,12 +147,6 @@ def _write_all(descriptor: int, piece: bytes) -> None:
     view = memoryview(piece)
     while view:
         view = view[os.write(descriptor, view) :]
-
-
-def _absolute(container: Container, path: str) -> str:
-    if path.startswith("/"):
-        return path
-    return container.working_directory().rstrip("/") + "/" + path
 
 
 def _locate(root: int, path: str, owner: Owner) -> tuple[int, str]:
@@ -228,28 +213,3 @@ def _refuse_irregular(found: os.stat_result, path: str) -> None:
         raise ProblemError(400, f"{path!r} is a directory, not a file")
     if not stat.S_ISREG(found.st_mode):
         raise ProblemError(400, f"{path!r} is not a regular file")
-
-
-def _refuse_kernel_interface(descriptor: int, path: str) -> None:
-    if rootfs.is_kernel_interface(descriptor):
-        raise ProblemError(400, f"{path!r} is on /proc or /sys: use a command there")
-
-
-@contextmanager
-def _root(container: Container) -> Generator[int]:
-    root = container.open_root()
-    try:
-        yield root
-    finally:
-        os.close(root)
-
-
-@contextmanager
-def _told_as_problem(container: Container, path: str) -> Generator[None]:
-    try:
-        yield
-    except ProcessLookupError as gone:
-        raise ProblemError(409, f"container {container.name!r} has exited") from gone
-    except OSError as failed:
-        status = _STATUS.get(failed.errno or 0, 400)
-        raise ProblemError(status, f"{path!r}: {failed.strerror}") from failed

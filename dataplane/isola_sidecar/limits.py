@@ -80,5 +80,15 @@ KILL_PASS_SECONDS: Final = 0.02
 KILL_PASSES: Final = 500
 """About ten seconds. What outlives that cannot be killed (it waits in the kernel for a device)."""
 
+ENTRIES: Final = 1000
+"""Entries of a directory in one answer: at most 10 MiB, were every path and link target as long
+as it can be; 300 KiB as things are."""
+
+NAMES_AT_ONCE: Final = 4096
+"""Names of a directory read in one go, before other requests have their turn: a few ms."""
+
+FILES_AT_ONCE: Final = 64
+"""Files looked at or removed in one go. A system call each or more: under gVisor some 20 us."""
+
 CONTAINERS_SECONDS: Final = 5.0
 """How long the answer to "which is the only container?" holds; it costs a walk over /proc."""

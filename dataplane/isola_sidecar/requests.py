@@ -5,6 +5,8 @@ By hand, without a validation library, for the time that importing one takes at 
 
 from __future__ import annotations
 
+import base64
+import binascii
 import os
 import re
 import signal
@@ -69,6 +71,31 @@ def path(query: Mapping[str, str]) -> str:
     if not text or "\0" in text:
         raise invalid("query.path", "is required, without a zero byte", text)
     return text
+
+
+def page_limit(query: Mapping[str, str]) -> int:
+    """Return `?limit=`, as many entries as there can be when it is not given.
+
+    Raises:
+        ProblemError: 422.
+    """
+    text = query.get("limit", str(limits.ENTRIES))
+    if not _NUMBER.fullmatch(text) or not 1 <= int(text) <= limits.ENTRIES:
+        raise invalid("query.limit", f"must be 1 to {limits.ENTRIES}", text)
+    return int(text)
+
+
+def cursor(query: Mapping[str, str]) -> bytes:
+    """Return the name that `?cursor=` stands for, the empty one when it is not given.
+
+    Raises:
+        ProblemError: 422.
+    """
+    text = query.get("cursor", "")
+    try:
+        return base64.b64decode(text.encode(errors="replace"), altchars=b"-_", validate=True)
+    except binascii.Error:
+        raise invalid("query.cursor", "must be `next` of the page before", text) from None
 
 
 def kill_signal(query: Mapping[str, str]) -> int:

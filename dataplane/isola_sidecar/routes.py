@@ -6,7 +6,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Final
 
-from . import files, ranges, requests
+from . import entries, files, ranges, requests
 from .commands import describe
 from .problems import ProblemError
 from .streams import KEEPALIVE, EventEncoder
@@ -168,6 +168,22 @@ async def _send_part(exchange: Exchange, content: files.Content, span: ranges.Sp
         left -= len(piece)
 
 
+async def _entries(commands: Commands, exchange: Exchange, _: str) -> None:
+    container = commands.container(requests.container(exchange.query))
+    document = await entries.page(
+        container,
+        requests.path(exchange.query),
+        after=requests.cursor(exchange.query),
+        limit=requests.page_limit(exchange.query),
+    )
+    await exchange.answer_json(200, document)
+
+
+async def _stat(commands: Commands, exchange: Exchange, _: str) -> None:
+    container = commands.container(requests.container(exchange.query))
+    await exchange.answer_json(200, entries.describe(container, requests.path(exchange.query)))
+
+
 async def _upload(commands: Commands, exchange: Exchange, _: str) -> None:
     container = commands.container(requests.container(exchange.query))
     with files.Replacement(container, requests.path(exchange.query)) as replacement:
@@ -193,4 +209,6 @@ _ROUTES: Final[dict[str, dict[str, Handler]]] = {
     "v1/commands/*/stdin": {"POST": _stdin},
     "v1/commands/*/stdin/close": {"POST": _close_stdin},
     "v1/filesystem": {"GET": _download, "POST": _upload},
+    "v1/filesystem/entries": {"GET": _entries},
+    "v1/filesystem/stat": {"GET": _stat},
 }

@@ -1,0 +1,72 @@
+"""Paths as clients write them: where they start, whose root they are in, what a failure means."""
+
+from __future__ import annotations
+
+import errno
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+from . import rootfs
+from .problems import ProblemError
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from .containers import Container
+
+_STATUS: Final = {
+    errno.ENOENT: 404,
+    errno.ENOTDIR: 409,
+    errno.ENOSPC: 409,
+    errno.EDQUOT: 409,
+    errno.EROFS: 409,
+    errno.ETXTBSY: 409,
+}
+"""HTTP codes of failures that are not the request's own fault; all others are 400."""
+
+
+def absolute(container: Container, path: str) -> str:
+    """Return `path` from the container's root on; a relative one starts where its main process is.
+
+    `..` and links stay as they are: only the kernel can tell where they lead.
+    """
+    if path.startswith("/"):
+        return path
+    return container.working_directory().rstrip("/") + "/" + path
+
+
+def refuse_kernel_interface(descriptor: int, path: str) -> None:
+    """Let nobody read or write /proc and /sys through the sidecar.
+
+    Raises:
+        ProblemError: 400.
+    """
+    if rootfs.is_kernel_interface(descriptor):
+        raise ProblemError(400, f"{path!r} is on /proc or /sys: use a command there")
+
+
+@contextmanager
+def root(container: Container) -> Generator[int]:
+    """Lend a descriptor of the container's root."""
+    descriptor = container.open_root()
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def told_as_problem(container: Container, path: str) -> Generator[None]:
+    """Turn the system's failures into what a client is told about `path`.
+
+    Raises:
+        ProblemError: 404, 409 or 400.
+    """
+    try:
+        yield
+    except ProcessLookupError as gone:
+        raise ProblemError(409, f"container {container.name!r} has exited") from gone
+    except OSError as failed:
+        status = _STATUS.get(failed.errno or 0, 400)
+        raise ProblemError(status, f"{path!r}: {failed.strerror}") from failed
