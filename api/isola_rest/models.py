@@ -27,6 +27,7 @@ from pydantic.config import JsonDict
 from isola_lifecycle.sandbox.conditions import Phase
 from isola_rest import quantities
 from isola_rest.identifiers import ContainerName, SandboxId, SnapshotName
+from isola_rest.labels import Labels
 
 
 def _whole(value: object) -> object:
@@ -198,6 +199,12 @@ class CreateSandboxRequest(Body):
     )
     network: Network | None = None
     termination_policy: TerminationPolicy | None = None
+    labels: Labels | None = Field(
+        default=None,
+        description="Kubernetes labels to find it by, none of them under `isola.run/`,"
+        " `kubernetes.io/`, `k8s.io/` or a subdomain of these.",
+        examples=[{"team": "search"}],
+    )
 
     @model_validator(mode="after")
     def _snapshots_one_container(self) -> Self:
@@ -214,6 +221,7 @@ class SandboxSummary(Wire):
     id: SandboxId
     status: Phase
     creation_timestamp: datetime
+    labels: dict[str, str] | None = None
 
 
 class SandboxResponse(SandboxSummary):
@@ -233,9 +241,12 @@ class SandboxResponse(SandboxSummary):
 
 
 class SandboxList(Wire):
-    """All sandboxes."""
+    """Sandboxes, oldest first."""
 
     sandboxes: list[SandboxSummary]
+    next_cursor: str | None = Field(
+        default=None, description="Give it as `cursor` for what follows; absent at the end."
+    )
 
 
 class HistoryEntry(BaseModel):

@@ -12,7 +12,9 @@ from pydantic import Field, StringConstraints, TypeAdapter
 
 from isola_gateway import preferences
 from isola_gateway.idempotency import HEADER
+from isola_gateway.listing import MOST_ITEMS, Cursor
 from isola_gateway.operation import EVENTS, OCTETS, TEXT, Operation, Parameter
+from isola_lifecycle.sandbox.conditions import Phase
 from isola_rest.commands import (
     CommandList,
     CommandStatus,
@@ -20,6 +22,7 @@ from isola_rest.commands import (
     CreateCommandResponse,
 )
 from isola_rest.identifiers import CommandId, ContainerName, IdempotencyKey, SandboxId
+from isola_rest.labels import Selector
 from isola_rest.models import (
     CreateSandboxRequest,
     Health,
@@ -69,6 +72,21 @@ _WAIT_FOR_START = _query(
     Annotated[int, Field(ge=0, le=LONGEST_WAIT_SECONDS)],
     "Answer when the sandbox is no longer starting, or after so long. Default: a moment for a"
     " sandbox that was just created, else 0.",
+)
+_LABELS = _query(
+    "labels",
+    Selector,
+    "Only sandboxes with such labels: `key=value`, `key!=value` (or no such key), joined by commas"
+    ' that mean "and". As in `kubectl get -l`, but for `in`, `notin` and bare keys.',
+)
+_STATUS = _query("status", Phase, "Only sandboxes with this status.")
+_LIMIT = _query(
+    "limit",
+    Annotated[int, Field(ge=1, le=MOST_ITEMS)],
+    "At most so many; `nextCursor` tells whether there are more. Default: all.",
+)
+_CURSOR = _query(
+    "cursor", Cursor, "Only what follows the page that gave this `nextCursor`. Not to be read into."
 )
 _ORDER = _query("order", Literal["asc", "desc"], "`asc` (default): oldest entry first.")
 # Only the sidecar knows what an offset may be; a wrong one is its 400.
@@ -130,8 +148,10 @@ LIST_SANDBOXES = Operation(
     method="GET",
     path="/v1/sandboxes",
     tag="Sandboxes",
-    summary="List all sandboxes",
+    summary="List sandboxes, oldest first",
     answer=SandboxList,
+    parameters=(_LABELS, _STATUS, _LIMIT, _CURSOR),
+    problems=(422,),
 )
 GET_SANDBOX = Operation(
     id="getSandbox",

@@ -12,6 +12,7 @@ from typing import Any, TypeVar, cast
 
 from isola_lifecycle.naming import container_name
 from isola_lifecycle.sandbox.fold import fold
+from isola_rest.labels import shown
 from isola_rest.models import (
     DEFAULT_STARTUP_TIMEOUT_SECONDS,
     Container,
@@ -104,6 +105,7 @@ def summary_of(sandbox: Sandbox) -> SandboxSummary:
         id=sandbox.name,
         status=fold(sandbox.log).phase,
         creation_timestamp=sandbox.created_at.replace(microsecond=0),
+        labels=shown(sandbox.labels) or None,
     )
 
 
@@ -115,6 +117,7 @@ def response_of(sandbox: Sandbox) -> SandboxResponse:
         id=sandbox.name,
         status=state.phase,
         creation_timestamp=sandbox.created_at.replace(microsecond=0),
+        labels=shown(sandbox.labels) or None,
         pod_template=PodTemplateInfo(containers=_containers(spec)),
         startup_timeout_seconds=spec.get("startupTimeoutSeconds", DEFAULT_STARTUP_TIMEOUT_SECONDS),
         timeout_seconds=spec.get("timeoutSeconds"),

@@ -150,3 +150,21 @@ def test_a_key_is_one_sandbox_through_any_gateway_and_after_a_restart(
     assert answers[0].json() == answers[1].json()
     assert [a.headers.get("Idempotent-Replayed") for a in answers] == [None, "true"]
     assert reused.status_code == 422
+
+
+def test_labels_choose_what_kubectl_chooses(url: str, api_server: ApiServer) -> None:
+    body = {"podTemplate": {"containers": [{"image": "busybox"}]}}
+    made = [
+        httpx.post(f"{url}/v1/sandboxes", json={**body, "labels": labels}).json()["id"]
+        for labels in ({"team": "a", "example.com/run": "7"}, {"team": "a"}, {"team": "b"})
+    ]
+
+    def listed(selector: str) -> set[str]:
+        found = httpx.get(f"{url}/v1/sandboxes", params={"labels": selector}).json()
+        return {sandbox["id"] for sandbox in found["sandboxes"]}
+
+    _until(lambda: len(listed("team=a") | listed("team=b")) == 3)
+    for selector in ("team=a", "team=a,example.com/run!=7", "example.com/run==7"):
+        known = api_server.run_kubectl("get", "sandbox", "-l", selector, "-o", "name").stdout
+        assert {name.partition("/")[2] for name in str(known).split()} == listed(selector)
+    assert listed("team=a,example.com/run!=7") == {made[1]}

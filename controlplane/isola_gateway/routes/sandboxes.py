@@ -18,8 +18,9 @@ from tenacity import (
 from isola_gateway import contract, idempotency, preferences
 from isola_gateway.binding import Given, mount
 from isola_gateway.contract import LONGEST_WAIT_SECONDS
+from isola_gateway.listing import Choice, page
 from isola_gateway.lookup import Lookup
-from isola_gateway.mapping import response_of, spec_of, summary_of
+from isola_gateway.mapping import response_of, spec_of
 from isola_gateway.ports import SandboxView, SandboxWriter
 from isola_gateway.routes.answers import json_answer, model_answer, no_content
 from isola_lifecycle.codec import encode
@@ -27,7 +28,7 @@ from isola_lifecycle.errors import ExpectedVersionError, NotFoundError
 from isola_lifecycle.sandbox.decide import request_termination
 from isola_lifecycle.sandbox.fold import extend, fold
 from isola_rest.identifiers import derived_id, generated_id
-from isola_rest.models import CreateSandboxRequest, SandboxList
+from isola_rest.models import CreateSandboxRequest
 from isola_store.port import Draft, Sandbox
 
 # The published client looks right after it has created a sandbox, and then once a second. A
@@ -84,6 +85,7 @@ class SandboxRoutes:
         draft = Draft(
             name=name,
             spec=spec_of(asked, name),
+            labels=asked.labels or {},
             caller=given.request.caller,
             request_id=given.request.request_id,
             request_digest=idempotency.digest_of(asked) if keyed else "",
@@ -103,10 +105,16 @@ class SandboxRoutes:
             response.headers[contract.REPLAYED] = "true"
         return response
 
-    async def list(self, _: Given) -> Response:
-        """Show all sandboxes, oldest first."""
-        oldest_first = sorted(self._view.list(), key=lambda s: (s.created_at, s.name))
-        return model_answer(SandboxList(sandboxes=[summary_of(s) for s in oldest_first]))
+    async def list(self, given: Given) -> Response:
+        """Show all sandboxes, or those that the client chooses, oldest first."""
+        values = given.values
+        choice = Choice(
+            labels=values.get("labels", ()),
+            status=values.get("status"),
+            after=values.get("cursor"),
+            limit=values.get("limit"),
+        )
+        return model_answer(page(self._view.list(), choice))
 
     async def get(self, given: Given) -> Response:
         """Show one, waiting a little for its start unless it is told how long to wait."""
