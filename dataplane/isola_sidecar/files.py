@@ -13,7 +13,7 @@ import stat
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Self
 
-from . import limits, paths, rootfs
+from . import directories, limits, paths, rootfs
 from .problems import ProblemError
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ def _locate(root: int, path: str, owner: Owner) -> tuple[int, str]:
         parent, _, name = path.rpartition("/")
         if name in ("", ".", ".."):
             raise ProblemError(400, f"{path!r} is a directory")
-        directory = _open_or_make(root, parent, owner)
+        directory = directories.open_or_make(root, parent, owner)
         try:
             target = os.readlink(name, dir_fd=directory)
         except OSError as failed:
@@ -170,42 +170,6 @@ def _locate(root: int, path: str, owner: Owner) -> tuple[int, str]:
         os.close(directory)
         path = target if target.startswith("/") else f"{parent}/{target}"
     raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
-
-
-def _open_or_make(root: int, path: str, owner: Owner) -> int:
-    missing: list[str] = []
-    while True:
-        try:
-            directory = rootfs.open_within(root, path or "/", rootfs.DIRECTORY)
-            break
-        except FileNotFoundError:
-            path, _, name = path.rstrip("/").rpartition("/")
-            missing.append(name)
-    if not {".", ".."}.isdisjoint(missing):
-        os.close(directory)
-        raise ProblemError(
-            404, "`.` and `..` cannot follow a missing directory: its dots lead nowhere"
-        )
-    for name in reversed(missing):
-        try:
-            inner = _make(directory, name, owner)
-        finally:
-            os.close(directory)
-        directory = inner
-    return directory
-
-
-def _make(directory: int, name: str, owner: Owner) -> int:
-    try:
-        os.mkdir(name, 0o755, dir_fd=directory)
-    except FileExistsError:
-        raise ProblemError(409, f"{name!r} on the path is a link to nowhere") from None
-    made = os.open(
-        name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory
-    )
-    with suppress(PermissionError):
-        os.fchown(made, *owner)
-    return made
 
 
 def _refuse_irregular(found: os.stat_result, path: str) -> None:

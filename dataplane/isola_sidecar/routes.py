@@ -6,7 +6,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Final
 
-from . import entries, files, ranges, requests
+from . import directories, entries, files, ranges, requests
 from .commands import describe
 from .problems import ProblemError
 from .streams import KEEPALIVE, EventEncoder
@@ -194,6 +194,15 @@ async def _upload(commands: Commands, exchange: Exchange, _: str) -> None:
     await exchange.answer_json(201, document)
 
 
+async def _make_directory(commands: Commands, exchange: Exchange, _: str) -> None:
+    container = commands.container(requests.container(exchange.query))
+    made = directories.make(container, requests.path(exchange.query))
+    if made is None:
+        await exchange.answer(204)
+    else:
+        await exchange.answer_json(201, {"absolutePath": made})
+
+
 def _command(commands: Commands, identifier: str) -> Command:
     return commands.get(requests.command_id(identifier))
 
@@ -211,4 +220,5 @@ _ROUTES: Final[dict[str, dict[str, Handler]]] = {
     "v1/filesystem": {"GET": _download, "POST": _upload},
     "v1/filesystem/entries": {"GET": _entries},
     "v1/filesystem/stat": {"GET": _stat},
+    "v1/filesystem/directories": {"POST": _make_directory},
 }
