@@ -127,8 +127,7 @@ class TestEnds:
         self, cluster: Cluster, http: httpx.Client, create: Create
     ) -> None:
         image = "127.0.0.1:1/nothing:here"  # refused at once, whatever resolves names here
-        # A pull that fails at once shows in the pod's status with the kubelet's second attempt, 10 s
-        # after the first.
+        # A pull that fails at once shows in the pod's status with the second attempt, 10 s later.
         name = create(image=image, startupTimeoutSeconds=25)["id"]
         until(
             lambda: any(e["reason"] == "ImagePullFailed" for e in cluster.log(name)),
