@@ -90,5 +90,11 @@ NAMES_AT_ONCE: Final = 4096
 FILES_AT_ONCE: Final = 64
 """Files looked at or removed in one go. A system call each or more: under gVisor some 20 us."""
 
+REMOVED_DEPTH: Final = 200
+"""Directories within each other that are removed at once; each holds two descriptors meanwhile."""
+
+REMOVAL_PASSES: Final = 16
+"""Over one directory. Sandboxed code can fill it as fast as it is emptied."""
+
 CONTAINERS_SECONDS: Final = 5.0
 """How long the answer to "which is the only container?" holds; it costs a walk over /proc."""

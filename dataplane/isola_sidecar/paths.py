@@ -22,6 +22,9 @@ _STATUS: Final = {
     errno.EDQUOT: 409,
     errno.EROFS: 409,
     errno.ETXTBSY: 409,
+    errno.EBUSY: 409,
+    errno.EISDIR: 409,
+    errno.ENOTEMPTY: 409,
 }
 """HTTP codes of failures that are not the request's own fault; all others are 400."""
 
@@ -34,6 +37,45 @@ def absolute(container: Container, path: str) -> str:
     if path.startswith("/"):
         return path
     return container.working_directory().rstrip("/") + "/" + path
+
+
+def open_parent(root: int, path: str) -> tuple[int, str]:
+    """Return the directory that holds the end of an absolute `path`, and the last name.
+
+    That last name is no link's target: whoever removes or moves a link means the link.
+
+    Raises:
+        ProblemError: 400 for the root itself, a path that ends in dots, /proc and /sys.
+        OSError: As openat2(2) does.
+    """
+    parent, _, name = path.rstrip("/").rpartition("/")
+    if not name:
+        raise ProblemError(400, "this is the root itself: it stays where it is")
+    if name in (".", ".."):
+        raise ProblemError(400, f"{path!r} ends in dots: name the entry itself")
+    directory = rootfs.open_within(root, parent or "/", rootfs.DIRECTORY)
+    try:
+        refuse_kernel_interface(directory, path)
+    except BaseException:
+        os.close(directory)
+        raise
+    return directory, name
+
+
+def open_entry(directory: int, name: str, flags: int = os.O_PATH) -> int:
+    """Return a descriptor of the entry itself, which may be a link, but no mount.
+
+    Raises:
+        ProblemError: 409 for a mount: in the sidecar's mount namespace it is none, so the kernel
+            would take it off and remove what lies beneath.
+        OSError: As openat2(2) does.
+    """
+    try:
+        return rootfs.open_entry(directory, name, flags)
+    except OSError as failed:
+        if failed.errno == errno.EXDEV:
+            raise ProblemError(409, f"{name!r} is a mount: it cannot be removed or moved") from None
+        raise
 
 
 def refuse_kernel_interface(descriptor: int, path: str) -> None:

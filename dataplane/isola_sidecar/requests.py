@@ -98,6 +98,18 @@ def cursor(query: Mapping[str, str]) -> bytes:
         raise invalid("query.cursor", "must be `next` of the page before", text) from None
 
 
+def flag(query: Mapping[str, str], name: str) -> bool:
+    """Return a query's `true` or `false`, False when it is not given.
+
+    Raises:
+        ProblemError: 422.
+    """
+    text = query.get(name, "false")
+    if text not in ("true", "false"):
+        raise invalid(f"query.{name}", "must be true or false", text)
+    return text == "true"
+
+
 def kill_signal(query: Mapping[str, str]) -> int:
     """Return the number of `?signal=` (`TERM`, `SIGTERM` or `15`), KILL when it is not given.
 

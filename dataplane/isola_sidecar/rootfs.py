@@ -15,7 +15,10 @@ import os
 from typing import Final
 
 _OPENAT2: Final = 437  # the same number on every architecture
+_RESOLVE_NO_XDEV: Final = 0x01
 _RESOLVE_NO_MAGICLINKS: Final = 0x02
+_RESOLVE_NO_SYMLINKS: Final = 0x04
+_RESOLVE_BENEATH: Final = 0x08
 _RESOLVE_IN_ROOT: Final = 0x10
 _PROC_SUPER_MAGIC: Final = 0x9FA0
 _SYSFS_MAGIC: Final = 0x62656572
@@ -41,12 +44,27 @@ def open_within(root: int, path: str, flags: int) -> int:
     Raises:
         OSError: As open(2) does; ELOOP too for a link that leads out through /proc.
     """
-    how = _How(flags | os.O_CLOEXEC, 0, _RESOLVE_IN_ROOT | _RESOLVE_NO_MAGICLINKS)
+    return _openat2(root, path, flags, _RESOLVE_IN_ROOT | _RESOLVE_NO_MAGICLINKS)
+
+
+def open_entry(directory: int, name: str, flags: int = os.O_PATH) -> int:
+    """Return a descriptor of what `name` itself is in `directory`: no link's target, no mount.
+
+    Raises:
+        OSError: EXDEV when something is mounted there, by a container too: it is in this mount
+            that `directory` is; ENOTDIR or ELOOP for a link when a directory is asked for.
+    """
+    resolve = _RESOLVE_BENEATH | _RESOLVE_NO_SYMLINKS | _RESOLVE_NO_XDEV
+    return _openat2(directory, name, flags | os.O_NOFOLLOW, resolve)
+
+
+def _openat2(directory: int, path: str, flags: int, resolve: int) -> int:
+    how = _How(flags | os.O_CLOEXEC, 0, resolve)
     name = os.fsencode(path)
     # EAGAIN: a rename elsewhere made the kernel unsure that a `..` stayed inside; openat2(2)
     # says to try again. Bounded, for sandboxed code can rename for ever.
     for _ in range(64):
-        result = _library.syscall(_OPENAT2, root, name, ctypes.byref(how), ctypes.sizeof(how))
+        result = _library.syscall(_OPENAT2, directory, name, ctypes.byref(how), ctypes.sizeof(how))
         if result >= 0:
             return result
         if ctypes.get_errno() != errno.EAGAIN:

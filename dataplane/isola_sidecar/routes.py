@@ -6,7 +6,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Final
 
-from . import directories, entries, files, ranges, requests
+from . import directories, entries, files, ranges, removal, requests
 from .commands import describe
 from .problems import ProblemError
 from .streams import KEEPALIVE, EventEncoder
@@ -203,6 +203,13 @@ async def _make_directory(commands: Commands, exchange: Exchange, _: str) -> Non
         await exchange.answer_json(201, {"absolutePath": made})
 
 
+async def _remove(commands: Commands, exchange: Exchange, _: str) -> None:
+    container = commands.container(requests.container(exchange.query))
+    recursive = requests.flag(exchange.query, "recursive")
+    await removal.remove(container, requests.path(exchange.query), recursive=recursive)
+    await exchange.answer(204)
+
+
 def _command(commands: Commands, identifier: str) -> Command:
     return commands.get(requests.command_id(identifier))
 
@@ -217,7 +224,7 @@ _ROUTES: Final[dict[str, dict[str, Handler]]] = {
     "v1/commands/*/stderr": {"GET": _stderr},
     "v1/commands/*/stdin": {"POST": _stdin},
     "v1/commands/*/stdin/close": {"POST": _close_stdin},
-    "v1/filesystem": {"GET": _download, "POST": _upload},
+    "v1/filesystem": {"GET": _download, "POST": _upload, "DELETE": _remove},
     "v1/filesystem/entries": {"GET": _entries},
     "v1/filesystem/stat": {"GET": _stat},
     "v1/filesystem/directories": {"POST": _make_directory},

@@ -46,7 +46,7 @@ def test_an_unknown_path_is_not_found(client: Client, path: str) -> None:
 def test_a_known_path_with_another_method_names_those_it_takes(client: Client) -> None:
     answer = client.call("PUT", "/v1/filesystem")
 
-    assert (answer.status, answer.headers["Allow"]) == (405, "GET, POST")
+    assert (answer.status, answer.headers["Allow"]) == (405, "GET, POST, DELETE")
     assert answer.detail
 
 
