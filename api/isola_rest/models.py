@@ -270,6 +270,10 @@ class History(Wire):
 
     id: SandboxId
     entries: list[HistoryEntry]
+    since_previous_seconds: list[float | None] = Field(
+        description="For each entry, in the same order, how long after the one before it in time;"
+        " null for the oldest."
+    )
 
 
 class Health(BaseModel):

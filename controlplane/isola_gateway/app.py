@@ -18,6 +18,7 @@ from isola_gateway.problems import problem_response
 from isola_gateway.proxy import Proxy
 from isola_gateway.routes.commands import CommandRoutes
 from isola_gateway.routes.files import FileRoutes
+from isola_gateway.routes.history import HistoryRoutes
 from isola_gateway.routes.operations import OperationRoutes
 from isola_gateway.routes.sandboxes import PATIENCE, SandboxRoutes
 from isola_gateway.settings import UNRELEASED
@@ -70,6 +71,7 @@ def create_app(
     proxy = Proxy(lookup, sidecars)
     for routes in (
         SandboxRoutes(view, store, lookup, clock, patience),
+        HistoryRoutes(lookup),
         CommandRoutes(proxy),
         FileRoutes(proxy),
         OperationRoutes(view, store, metrics, release),

@@ -89,6 +89,19 @@ _CURSOR = _query(
     "cursor", Cursor, "Only what follows the page that gave this `nextCursor`. Not to be read into."
 )
 _ORDER = _query("order", Literal["asc", "desc"], "`asc` (default): oldest entry first.")
+_FOLLOW = _query(
+    "follow",
+    Literal["true", "false"],
+    "`true`, or no `follow` and `Accept: text/event-stream`: server-sent events, one for each entry"
+    " from the oldest on, its `id` the entry's `sequence`, its `data` the entry. The stream goes on"
+    " as the log grows, and ends after `Terminated` or when the sandbox is gone.",
+)
+_LAST_SEQUENCE = Parameter(
+    name="Last-Event-ID",
+    where="header",
+    adapter=TypeAdapter[Any](Annotated[str, StringConstraints(pattern="^[0-9]{1,9}$")]),
+    description="Follow from after this entry: the `id` of the last event seen.",
+)
 # Only the sidecar knows what an offset may be; a wrong one is its 400.
 _LAST_EVENT_ID = Parameter(
     name="Last-Event-ID",
@@ -170,7 +183,8 @@ GET_HISTORY = Operation(
     tag="Sandboxes",
     summary="Show all that happened to a sandbox",
     answer=History,
-    parameters=(_ID, _ORDER),
+    stream=EVENTS,
+    parameters=(_ID, _ORDER, _FOLLOW, _LAST_SEQUENCE),
     problems=(404, 422),
 )
 DELETE_SANDBOX = Operation(

@@ -11,7 +11,7 @@ import asyncio
 from http import HTTPStatus
 
 from isola_gateway.ports import SandboxView, SandboxWriter
-from isola_lifecycle.errors import NotFoundError
+from isola_lifecycle.errors import NotFoundError, TransientError
 from isola_lifecycle.sandbox.conditions import Phase
 from isola_lifecycle.sandbox.fold import State, fold
 from isola_rest.problem import ProblemError
@@ -78,6 +78,36 @@ class Lookup:
         except TimeoutError:
             pass
         return sandbox
+
+    async def later(self, sandbox: Sandbox, seconds: float) -> Sandbox | None:
+        """Return the sandbox once its log is longer, the very one given when time is over.
+
+        Returns:
+            None when it is gone. It may be, although its name is there again.
+        """
+        for waited in (False, True):
+            if waited:
+                await self._view.changed(sandbox.name, seconds)
+            now = await self._now(sandbox)
+            if now is None or now.log.version > sandbox.log.version:
+                return now
+        return sandbox
+
+    async def _now(self, sandbox: Sandbox) -> Sandbox | None:
+        copy = self._view.get(sandbox.name)
+        if copy and copy.uid == sandbox.uid:
+            return copy
+        try:
+            live = await self._store.read(sandbox.name)
+        except NotFoundError:
+            return None
+        except TransientError:
+            return sandbox
+        if live.uid != sandbox.uid:
+            return None
+        # The copy may have come to know it while the API server was asked.
+        copy = self._view.get(sandbox.name)
+        return copy if copy and copy.uid == sandbox.uid else live
 
     async def caught_up(self, name: str, version: int) -> None:
         """Return when reads show the log of that name at `version`, or it takes too long."""

@@ -98,6 +98,8 @@ def _responses(operation: Operation) -> dict[str, Any]:
     }
     if operation.answer:
         success["content"] = _content(operation.answer)
+        if operation.stream:
+            success["content"] |= _content(operation.stream)
     problems = sorted({*operation.problems, HTTPStatus.INTERNAL_SERVER_ERROR})
     reference = {"$ref": "#/components/responses/Problem"}
     return {str(operation.success): success} | {str(int(code)): reference for code in problems}

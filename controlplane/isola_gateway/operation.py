@@ -45,6 +45,7 @@ class Operation:
         summary: For people, one line.
         success: Status when all is well.
         answer: A model for JSON, else media types to choose from; None for an empty answer.
+        stream: The media type that an answer in JSON may have instead, on request.
         body: A model for JSON, else a media type; None for none.
         parameters: Outside the body.
         problems: Statuses of problems beside 500.
@@ -58,6 +59,7 @@ class Operation:
     summary: str
     success: int = 200
     answer: type[BaseModel] | tuple[str, ...] | None = None
+    stream: str = ""
     body: type[BaseModel] | str | None = None
     parameters: tuple[Parameter, ...] = ()
     problems: tuple[int, ...] = ()

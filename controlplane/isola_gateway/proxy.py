@@ -35,7 +35,7 @@ FILE_SILENCE_SECONDS = 20
 UPLOAD_STALL_SECONDS = 20
 UPLOAD_END_SECONDS = 45
 
-_STREAM_HEADERS = {"Cache-Control": "no-cache, private", "X-Accel-Buffering": "no"}
+STREAM_HEADERS = {"Cache-Control": "no-cache, private", "X-Accel-Buffering": "no"}
 
 
 class Relay(ResponseBody):
@@ -100,7 +100,7 @@ class Proxy:
             answer = await stack.enter_async_context(self._transport.open(address, call))
             await _accepted(answer)
             body = Relay(answer, stack.pop_all())
-            return Response(body, content_type=media_type, headers=_STREAM_HEADERS)
+            return Response(body, content_type=media_type, headers=STREAM_HEADERS)
 
     async def upload(self, sandbox: str, call: Call, octets: AsyncIterable[bytes]) -> None:
         """Carry out `call` with `octets` as its body, as fast as both sides are."""

@@ -29,6 +29,7 @@ from gateway.fakes import (
 from isola_gateway.contract import OPERATIONS
 from isola_gateway.openapi import document
 from isola_gateway.ports import Answer, Call
+from isola_lifecycle.errors import NotFoundError
 from isola_lifecycle.sandbox.fold import extend
 from isola_store.memory import MemorySandboxes
 from isola_store.port import Draft, Sandbox
@@ -99,10 +100,17 @@ class PlausibleSidecars(FakeSidecars):
 class PopulousSandboxes(WatchedSandboxes):
     """Of all names, the even ones exist and run, and are there again when they were deleted."""
 
+    leaving: set[str]
+
     def twin(self, name: str) -> Sandbox | None:
+        if name in self.leaving:
+            return None
         return replace(self._sandboxes["box"], name=name) if len(name) % 2 == 0 else None
 
     async def read(self, name: str) -> Sandbox:
+        if name in self.leaving:
+            self.leaving.discard(name)
+            raise NotFoundError(name)
         return self.twin(name) or await super().read(name)
 
     async def append(self, name: str, entries: Any, *, expected_version: int) -> Sandbox:
@@ -119,11 +127,16 @@ class PopulousView(MemoryView):
     def get(self, name: str) -> Sandbox | None:
         return self.store.twin(name)
 
+    async def changed(self, name: str, timeout_seconds: float) -> None:
+        """Whoever waits for a change sees the sandbox gone: a stream that is followed ends."""
+        await super().changed(name, min(timeout_seconds, 0.01))
+        self.store.leaving.add(name)
+
 
 async def populous() -> Quart:
     clock, view = Clock(), PopulousView()
     store = PopulousSandboxes(view, clock)
-    view.store = store
+    view.store, store.leaving = store, set()
     populated = World(clock, view, store, PlausibleSidecars())
     log = (await store.create(Draft(name="box", spec=TEMPLATE))).log
     entries = extend(log, started(), at=clock(), generation=1)

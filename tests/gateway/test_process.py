@@ -168,3 +168,19 @@ def test_labels_choose_what_kubectl_chooses(url: str, api_server: ApiServer) -> 
         known = api_server.run_kubectl("get", "sandbox", "-l", selector, "-o", "name").stdout
         assert {name.partition("/")[2] for name in str(known).split()} == listed(selector)
     assert listed("team=a,example.com/run!=7") == {made[1]}
+
+
+def test_a_followed_history_shows_the_end_and_ends(url: str, api_server: ApiServer) -> None:
+    body = {"podTemplate": {"containers": [{"image": "busybox"}]}}
+    path = f"{url}/v1/sandboxes/{httpx.post(f'{url}/v1/sandboxes', json=body).json()['id']}"
+    with httpx.stream("GET", f"{path}/history", params={"follow": "true"}, timeout=20) as stream:
+        lines = stream.iter_lines()
+        assert next(lines) == ": keepalive"
+        httpx.delete(path)
+        assert next(line for line in lines if line.startswith("id: ")) == "id: 1"
+        assert json.loads(next(lines).removeprefix("data: "))["type"] == "TerminationRequested"
+        name = path.rpartition("/")[2]
+        patch = json.dumps({"metadata": {"finalizers": None}})
+        api_server.run_kubectl("patch", "sandbox", name, "--type=merge", "-p", patch)
+        assert not [line for line in lines if line.startswith("id: ")]
+    assert httpx.get(path).status_code == 404

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from http import HTTPStatus
@@ -22,8 +21,7 @@ from isola_gateway.listing import Choice, page
 from isola_gateway.lookup import Lookup
 from isola_gateway.mapping import response_of, spec_of
 from isola_gateway.ports import SandboxView, SandboxWriter
-from isola_gateway.routes.answers import json_answer, model_answer, no_content
-from isola_lifecycle.codec import encode
+from isola_gateway.routes.answers import model_answer, no_content
 from isola_lifecycle.errors import ExpectedVersionError, NotFoundError
 from isola_lifecycle.sandbox.decide import request_termination
 from isola_lifecycle.sandbox.fold import extend, fold
@@ -72,7 +70,6 @@ class SandboxRoutes:
             (contract.CREATE_SANDBOX, self.create),
             (contract.LIST_SANDBOXES, self.list),
             (contract.GET_SANDBOX, self.get),
-            (contract.GET_HISTORY, self.history),
             (contract.DELETE_SANDBOX, self.delete),
         )
         return mount(Blueprint("sandboxes", __name__), views)
@@ -128,14 +125,6 @@ class SandboxRoutes:
             return given.values["waitSeconds"]
         young = self._clock() - sandbox.created_at < YOUNG
         return self._patience.total_seconds() if young else 0
-
-    async def history(self, given: Given) -> Response:
-        """Show its log."""
-        sandbox = await self._lookup.find(given["id"])
-        entries = [encode(entry) for entry in sandbox.log]
-        if given.values.get("order") == "desc":
-            entries.reverse()
-        return json_answer(json.dumps({"id": sandbox.name, "entries": entries}))
 
     async def delete(self, given: Given) -> Response:
         """Record who wants it gone, then mark it for deletion."""
