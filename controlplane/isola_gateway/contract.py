@@ -6,23 +6,14 @@ A row is all there is to say about an operation's shape. `binding` checks reques
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
-
-from pydantic import Field, StringConstraints, TypeAdapter
-
-from isola_gateway import preferences
-from isola_gateway.idempotency import HEADER
-from isola_gateway.listing import MOST_ITEMS, Cursor
-from isola_gateway.operation import EVENTS, OCTETS, TEXT, Operation, Parameter
-from isola_lifecycle.sandbox.conditions import Phase
+from isola_gateway import parameters, preferences
+from isola_gateway.operation import EVENTS, OCTETS, TEXT, Operation
 from isola_rest.commands import (
     CommandList,
     CommandStatus,
     CreateCommandRequest,
     CreateCommandResponse,
 )
-from isola_rest.identifiers import CommandId, ContainerName, IdempotencyKey, SandboxId
-from isola_rest.labels import Selector
 from isola_rest.models import (
     CreateSandboxRequest,
     Health,
@@ -32,107 +23,7 @@ from isola_rest.models import (
     Version,
 )
 
-# client's long poll (20 s) < this < sidecar's maximum (30 s)
-LONGEST_WAIT_SECONDS = 25
-
-
-def _path(name: str, kind: Any, description: str) -> Parameter:
-    adapter = TypeAdapter[Any](kind)
-    return Parameter(
-        name=name, where="path", adapter=adapter, description=description, required=True
-    )
-
-
-def _query(name: str, kind: Any, description: str, *, required: bool = False) -> Parameter:
-    adapter = TypeAdapter[Any](kind)
-    return Parameter(
-        name=name, where="query", adapter=adapter, description=description, required=required
-    )
-
-
-_ID = _path("id", SandboxId, "The sandbox.")
-_SANDBOX_ID = _path("sandboxId", SandboxId, "The sandbox.")
-_COMMAND_ID = _path("commandId", CommandId, "The command.")
-_CONTAINER = _query(
-    "container", ContainerName, "Which container; needed only where there are several."
-)
-_FILE = _query(
-    "path",
-    Annotated[str, StringConstraints(min_length=1)],
-    "The file; a relative path starts from the container's working directory.",
-    required=True,
-)
-_WAIT = _query(
-    "waitSeconds",
-    Annotated[int, Field(ge=0, le=LONGEST_WAIT_SECONDS)],
-    "Answer when the command has ended, or after so long.",
-)
-_WAIT_FOR_START = _query(
-    "waitSeconds",
-    Annotated[int, Field(ge=0, le=LONGEST_WAIT_SECONDS)],
-    "Answer when the sandbox is no longer starting, or after so long. Default: a moment for a"
-    " sandbox that was just created, else 0.",
-)
-_LABELS = _query(
-    "labels",
-    Selector,
-    "Only sandboxes with such labels: `key=value`, `key!=value` (or no such key), joined by commas"
-    ' that mean "and". As in `kubectl get -l`, but for `in`, `notin` and bare keys.',
-)
-_STATUS = _query("status", Phase, "Only sandboxes with this status.")
-_LIMIT = _query(
-    "limit",
-    Annotated[int, Field(ge=1, le=MOST_ITEMS)],
-    "At most so many; `nextCursor` tells whether there are more. Default: all.",
-)
-_CURSOR = _query(
-    "cursor", Cursor, "Only what follows the page that gave this `nextCursor`. Not to be read into."
-)
-_ORDER = _query("order", Literal["asc", "desc"], "`asc` (default): oldest entry first.")
-_FOLLOW = _query(
-    "follow",
-    Literal["true", "false"],
-    "`true`, or no `follow` and `Accept: text/event-stream`: server-sent events, one for each entry"
-    " from the oldest on, its `id` the entry's `sequence`, its `data` the entry. The stream goes on"
-    " as the log grows, and ends after `Terminated` or when the sandbox is gone.",
-)
-_LAST_SEQUENCE = Parameter(
-    name="Last-Event-ID",
-    where="header",
-    adapter=TypeAdapter[Any](Annotated[str, StringConstraints(pattern="^[0-9]{1,9}$")]),
-    description="Follow from after this entry: the `id` of the last event seen.",
-)
-# Only the sidecar knows what an offset may be; a wrong one is its 400.
-_LAST_EVENT_ID = Parameter(
-    name="Last-Event-ID",
-    where="header",
-    adapter=TypeAdapter[Any](str),
-    description="Continue after this many bytes of output: the `id` of the last event seen.",
-)
-
-_SIGNAL = _query(
-    "signal",
-    Annotated[str, StringConstraints(pattern="^[A-Za-z0-9+-]{1,16}$")],
-    "Which signal, by name or number, such as TERM. Default: KILL.",
-)
-
-_IDEMPOTENCY_KEY = Parameter(
-    name=HEADER,
-    where="header",
-    adapter=TypeAdapter[Any](IdempotencyKey),
-    description="Chosen by the client at random for each sandbox that it wants, such as a UUID. The"
-    " same request under the same key is the same sandbox, however often it is sent and to"
-    " whichever gateway; another request under that key is refused with 422. The sandbox's id"
-    " follows from the key. Once the sandbox is deleted and gone, its key makes a new one.",
-)
-_PREFER = Parameter(
-    name=preferences.HEADER,
-    where="header",
-    adapter=TypeAdapter[Any](str),
-    description="`wait=N` (RFC 7240): answer when the sandbox is no longer starting, or after N"
-    f" seconds, of which {LONGEST_WAIT_SECONDS} are granted at most. The answer is the same sandbox"
-    " either way; its `status` tells.",
-)
+# Of answers.
 REPLAYED = "Idempotent-Replayed"
 
 _COMMANDS = "/v1/sandboxes/{sandboxId}/commands"
@@ -149,7 +40,7 @@ CREATE_SANDBOX = Operation(
     success=201,
     answer=SandboxResponse,
     body=CreateSandboxRequest,
-    parameters=(_IDEMPOTENCY_KEY, _PREFER),
+    parameters=(parameters.IDEMPOTENCY_KEY, parameters.PREFER),
     headers={
         REPLAYED: "`true` where an earlier request under this key made the sandbox.",
         preferences.APPLIED: "`wait=N` where the request preferred that, with the N granted.",
@@ -163,7 +54,7 @@ LIST_SANDBOXES = Operation(
     tag="Sandboxes",
     summary="List sandboxes, oldest first",
     answer=SandboxList,
-    parameters=(_LABELS, _STATUS, _LIMIT, _CURSOR),
+    parameters=(parameters.LABELS, parameters.STATUS, parameters.LIMIT, parameters.CURSOR),
     problems=(422,),
 )
 GET_SANDBOX = Operation(
@@ -173,7 +64,7 @@ GET_SANDBOX = Operation(
     tag="Sandboxes",
     summary="Show a sandbox",
     answer=SandboxResponse,
-    parameters=(_ID, _WAIT_FOR_START),
+    parameters=(parameters.ID, parameters.WAIT_FOR_START),
     problems=(404, 422),
 )
 GET_HISTORY = Operation(
@@ -184,7 +75,7 @@ GET_HISTORY = Operation(
     summary="Show all that happened to a sandbox",
     answer=History,
     stream=EVENTS,
-    parameters=(_ID, _ORDER, _FOLLOW, _LAST_SEQUENCE),
+    parameters=(parameters.ID, parameters.ORDER, parameters.FOLLOW, parameters.LAST_SEQUENCE),
     problems=(404, 422),
 )
 DELETE_SANDBOX = Operation(
@@ -194,7 +85,7 @@ DELETE_SANDBOX = Operation(
     tag="Sandboxes",
     summary="End a sandbox; one that does not exist has ended",
     success=204,
-    parameters=(_ID,),
+    parameters=(parameters.ID,),
     problems=(422, 429, 503),
 )
 CREATE_COMMAND = Operation(
@@ -206,7 +97,7 @@ CREATE_COMMAND = Operation(
     success=202,
     answer=CreateCommandResponse,
     body=CreateCommandRequest,
-    parameters=(_SANDBOX_ID, _CONTAINER),
+    parameters=(parameters.SANDBOX_ID, parameters.CONTAINER),
     problems=(400, 408, 413, 415, *_IN_SANDBOX),
 )
 LIST_COMMANDS = Operation(
@@ -216,7 +107,7 @@ LIST_COMMANDS = Operation(
     tag="Commands",
     summary="List the commands that the sandbox remembers",
     answer=CommandList,
-    parameters=(_SANDBOX_ID,),
+    parameters=(parameters.SANDBOX_ID,),
     problems=_IN_SANDBOX,
 )
 GET_COMMAND_STATUS = Operation(
@@ -226,7 +117,7 @@ GET_COMMAND_STATUS = Operation(
     tag="Commands",
     summary="Show whether a command has ended, or wait for it",
     answer=CommandStatus,
-    parameters=(_SANDBOX_ID, _COMMAND_ID, _WAIT),
+    parameters=(parameters.SANDBOX_ID, parameters.COMMAND_ID, parameters.WAIT),
     problems=_IN_SANDBOX,
 )
 
@@ -239,7 +130,7 @@ def _output(name: str, stream: str, words: str) -> Operation:
         tag="Commands",
         summary=f"Stream a command's {words} from its beginning, or from an offset",
         answer=(EVENTS, OCTETS),
-        parameters=(_SANDBOX_ID, _COMMAND_ID, _LAST_EVENT_ID),
+        parameters=(parameters.SANDBOX_ID, parameters.COMMAND_ID, parameters.LAST_EVENT_ID),
         problems=(400, *_IN_SANDBOX),
     )
 
@@ -254,7 +145,7 @@ WRITE_STDIN = Operation(
     summary="Write to a command's standard input",
     success=204,
     body=OCTETS,
-    parameters=(_SANDBOX_ID, _COMMAND_ID),
+    parameters=(parameters.SANDBOX_ID, parameters.COMMAND_ID),
     problems=(408, *_IN_SANDBOX),
 )
 CLOSE_STDIN = Operation(
@@ -264,7 +155,7 @@ CLOSE_STDIN = Operation(
     tag="Commands",
     summary="Close a command's standard input",
     success=204,
-    parameters=(_SANDBOX_ID, _COMMAND_ID),
+    parameters=(parameters.SANDBOX_ID, parameters.COMMAND_ID),
     problems=_IN_SANDBOX,
 )
 KILL_COMMAND = Operation(
@@ -274,7 +165,7 @@ KILL_COMMAND = Operation(
     tag="Commands",
     summary="Kill a command, or send it a signal; one that has ended stays as it is",
     success=204,
-    parameters=(_SANDBOX_ID, _COMMAND_ID, _SIGNAL),
+    parameters=(parameters.SANDBOX_ID, parameters.COMMAND_ID, parameters.SIGNAL),
     problems=_IN_SANDBOX,
 )
 READ_FILE = Operation(
@@ -284,7 +175,7 @@ READ_FILE = Operation(
     tag="Files",
     summary="Download a file",
     answer=(OCTETS,),
-    parameters=(_ID, _FILE, _CONTAINER),
+    parameters=(parameters.ID, parameters.FILE, parameters.CONTAINER),
     problems=(400, *_IN_SANDBOX),
 )
 WRITE_FILE = Operation(
@@ -295,7 +186,7 @@ WRITE_FILE = Operation(
     summary="Upload a file, its parent directories made where they are missing",
     success=204,
     body=OCTETS,
-    parameters=(_ID, _FILE, _CONTAINER),
+    parameters=(parameters.ID, parameters.FILE, parameters.CONTAINER),
     problems=(400, 408, *_IN_SANDBOX),
 )
 

@@ -39,13 +39,17 @@ def digest_of(asked: CreateSandboxRequest) -> str:
     return sha256(text.encode()).hexdigest()
 
 
-async def created_once(store: SandboxWriter, draft: Draft) -> tuple[Sandbox, bool]:
-    """Return the sandbox of `draft`'s name and digest, and whether it was there before.
+async def created(store: SandboxWriter, draft: Draft) -> tuple[Sandbox, bool]:
+    """Return the sandbox that `draft` asks for, and whether it was there before.
+
+    One without a digest asks for a new one; that its name is taken is then an error.
 
     Raises:
         AlreadyExistsError: The name is taken by something that no request under a key made.
         ProblemError: 422, the key was used for another request.
     """
+    if not draft.request_digest:
+        return await store.create(draft), False
     for _ in range(_ATTEMPTS - 1):
         try:
             return await store.create(draft), False

@@ -16,10 +16,10 @@ from tenacity import (
 
 from isola_gateway import contract, idempotency, preferences
 from isola_gateway.binding import Given, mount
-from isola_gateway.contract import LONGEST_WAIT_SECONDS
 from isola_gateway.listing import Choice, page
 from isola_gateway.lookup import Lookup
 from isola_gateway.mapping import response_of, spec_of
+from isola_gateway.parameters import LONGEST_WAIT_SECONDS
 from isola_gateway.ports import SandboxView, SandboxWriter
 from isola_gateway.routes.answers import model_answer, no_content
 from isola_lifecycle.errors import ExpectedVersionError, NotFoundError
@@ -87,10 +87,7 @@ class SandboxRoutes:
             request_id=given.request.request_id,
             request_digest=idempotency.digest_of(asked) if keyed else "",
         )
-        if keyed:
-            sandbox, replayed = await idempotency.created_once(self._store, draft)
-        else:
-            sandbox, replayed = await self._store.create(draft), False
+        sandbox, replayed = await idempotency.created(self._store, draft)
         wait = preferences.wait_seconds(given.get(preferences.HEADER), LONGEST_WAIT_SECONDS)
         if wait:
             sandbox = await self._lookup.started(sandbox, wait)
