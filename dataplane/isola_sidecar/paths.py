@@ -23,6 +23,7 @@ _STATUS: Final = {
     errno.EROFS: 409,
     errno.ETXTBSY: 409,
     errno.EBUSY: 409,
+    errno.EEXIST: 409,
     errno.EISDIR: 409,
     errno.ENOTEMPTY: 409,
 }

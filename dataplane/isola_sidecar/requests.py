@@ -61,15 +61,15 @@ def wait_seconds(query: Mapping[str, str]) -> int:
     return int(text)
 
 
-def path(query: Mapping[str, str]) -> str:
-    """Return `?path=`.
+def path(query: Mapping[str, str], name: str = "path") -> str:
+    """Return `?path=`, or another query that is a path.
 
     Raises:
         ProblemError: 422.
     """
-    text = query.get("path", "")
+    text = query.get(name, "")
     if not text or "\0" in text:
-        raise invalid("query.path", "is required, without a zero byte", text)
+        raise invalid(f"query.{name}", "is required, without a zero byte", text)
     return text
 
 

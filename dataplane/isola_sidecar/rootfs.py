@@ -20,6 +20,7 @@ _RESOLVE_NO_MAGICLINKS: Final = 0x02
 _RESOLVE_NO_SYMLINKS: Final = 0x04
 _RESOLVE_BENEATH: Final = 0x08
 _RESOLVE_IN_ROOT: Final = 0x10
+_RENAME_NOREPLACE: Final = 0x01
 _PROC_SUPER_MAGIC: Final = 0x9FA0
 _SYSFS_MAGIC: Final = 0x62656572
 
@@ -71,6 +72,19 @@ def _openat2(directory: int, path: str, flags: int, resolve: int) -> int:
             break
     number = ctypes.get_errno()
     raise OSError(number, os.strerror(number), path)
+
+
+def rename(source: int, name: str, target: int, new_name: str, *, replace: bool) -> None:
+    """Rename an entry of directory `source` into directory `target`, in one step of the kernel.
+
+    Raises:
+        OSError: As renameat2(2) does; EEXIST when something is there and is not to be replaced.
+    """
+    flags = 0 if replace else _RENAME_NOREPLACE
+    names = os.fsencode(name), os.fsencode(new_name)
+    if _library.renameat2(source, names[0], target, names[1], flags) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), new_name)
 
 
 def is_kernel_interface(descriptor: int) -> bool:

@@ -6,7 +6,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Final
 
-from . import directories, entries, files, ranges, removal, requests
+from . import directories, entries, files, moving, ranges, removal, requests
 from .commands import describe
 from .problems import ProblemError
 from .streams import KEEPALIVE, EventEncoder
@@ -210,6 +210,14 @@ async def _remove(commands: Commands, exchange: Exchange, _: str) -> None:
     await exchange.answer(204)
 
 
+async def _move(commands: Commands, exchange: Exchange, _: str) -> None:
+    container = commands.container(requests.container(exchange.query))
+    source, target = (requests.path(exchange.query, name) for name in ("from", "to"))
+    overwrite = requests.flag(exchange.query, "overwrite")
+    moving.move(container, source, target, overwrite=overwrite)
+    await exchange.answer(204)
+
+
 def _command(commands: Commands, identifier: str) -> Command:
     return commands.get(requests.command_id(identifier))
 
@@ -227,5 +235,6 @@ _ROUTES: Final[dict[str, dict[str, Handler]]] = {
     "v1/filesystem": {"GET": _download, "POST": _upload, "DELETE": _remove},
     "v1/filesystem/entries": {"GET": _entries},
     "v1/filesystem/stat": {"GET": _stat},
+    "v1/filesystem/move": {"POST": _move},
     "v1/filesystem/directories": {"POST": _make_directory},
 }

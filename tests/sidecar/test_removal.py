@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import time
 from pathlib import Path
@@ -162,9 +163,7 @@ def outside() -> Iterator[Path]:
     (directory / "deep").mkdir(parents=True)
     (directory / "deep/file").touch()
     yield directory / "deep/file"
-    (directory / "deep/file").unlink(missing_ok=True)
-    (directory / "deep").rmdir()
-    directory.rmdir()
+    shutil.rmtree(directory)
 
 
 @pytest.mark.parametrize(
