@@ -114,6 +114,18 @@ async def test_a_stream_is_resumed_after_the_last_event(
     assert [number for number, _ in found] == numbers
 
 
+async def test_a_gateway_that_is_behind_the_one_before_it_repeats_nothing(
+    client: Client, gateway: World
+) -> None:
+    await gateway.runs("box")
+    following = asyncio.create_task(followed(client, Last_Event_ID="6"))
+    await asyncio.sleep(0.05)
+    await gateway.records("box", REQUESTED)
+    await asyncio.sleep(0.05)
+    await gateway.records("box", TERMINATED)
+    assert [number for number, _ in events(await following)] == [7]
+
+
 @pytest.mark.parametrize("last", ["", "x", "-1", "1.5", "1" * 10])
 async def test_what_is_no_sequence_number_is_422(client: Client, gateway: World, last: str) -> None:
     await gateway.runs("box")

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from gateway.fakes import TEMPLATE, Client, World
+from isola_gateway.idempotency import digest_of
 from isola_lifecycle.errors import AlreadyExistsError, TransientError
 from isola_rest.identifiers import derived_id
+from isola_rest.models import CreateSandboxRequest
 from isola_store.memory import MemorySandboxes
 from isola_store.port import REQUEST_DIGEST_ANNOTATION, Draft
 
@@ -161,3 +163,8 @@ def test_ids_from_keys_look_like_any_other_and_never_change() -> None:
     assert all(re.fullmatch("[a-z][a-z0-9]{21}", i) for i in ids)
     assert len({i[0] for i in ids}) == 26
     assert len({i[21] for i in ids}) == 36
+
+
+def test_the_digest_of_a_request_is_the_same_in_every_release() -> None:
+    asked = CreateSandboxRequest.model_validate(BODY)
+    assert digest_of(asked) == "e92c50575c86465d380d74be4b681ea99d5e90e3edc9d01c347bcea4b7c4d52c"
