@@ -68,9 +68,10 @@ def _make(directory: int, name: str, owner: Owner) -> int:
         os.mkdir(name, 0o755, dir_fd=directory)
     except FileExistsError:
         made = False  # it was made meanwhile, or it is a link to nowhere
-    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
-        inner = os.open(name, flags, dir_fd=directory)
+        # Not open(2) with O_DIRECTORY and O_NOFOLLOW: gVisor follows a link all the same, and an
+        # absolute one leads into the sidecar's own root.
+        inner = rootfs.open_entry(directory, name, os.O_RDONLY | os.O_DIRECTORY)
     except OSError as failed:
         if failed.errno in (errno.ENOTDIR, errno.ELOOP):
             raise ProblemError(409, f"{name!r} on the path is a link to nowhere") from None
