@@ -22,15 +22,17 @@ def pod(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pod]:
 def container(pod: Pod) -> Container:
     """The shared pod's only container: it runs as an ordinary user in a directory of its own.
 
-    It has a file that is a mount, as a pod's /etc/hosts is, and a file system that is soon full.
+    It has files that are mounts, as a pod's /etc/hosts is, one of them for a test that takes it
+    off, and a file system that is soon full.
     """
     prepare = """
         mkdir -p /work /empty /small
         chown 1234:4321 /work
         mount -t tmpfs -o size=64k tmpfs /small
         echo old > /source
-        echo old > /mounted
+        touch /mounted /pinned
         mount --bind /source /mounted
+        mount --bind /source /pinned
     """
     return pod.add("main", user="1234:4321", prepare=prepare, directory="/work")
 

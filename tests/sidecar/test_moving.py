@@ -122,8 +122,8 @@ def test_links_on_the_way_are_followed_as_the_container_sees_them(
         pytest.param("/", "/place/x", 400, "root", id="the root"),
         pytest.param("/place/file", "/", 400, "root", id="over the root"),
         pytest.param("/place/..", "/place/x", 400, "dots", id="dots"),
-        pytest.param("/mounted", "/place/x", 409, "mount", id="a mounted file"),
-        pytest.param("/place/file", "/mounted", 409, "mount", id="over a mounted file"),
+        pytest.param("/pinned", "/place/x", 409, "mount", id="a mounted file"),
+        pytest.param("/place/file", "/pinned", 409, "mount", id="over a mounted file"),
         pytest.param("/small", "/place/x", 409, "mount", id="a mounted directory"),
         pytest.param("/proc/1/comm", "/place/x", 400, "use a command", id="the kernel's"),
         pytest.param("/place/file", "/proc/1/comm", 400, "use a command", id="to the kernel"),
@@ -140,7 +140,7 @@ def test_what_cannot_be_moved_is_told_and_stays(
     assert answer.status == status
     assert says in answer.detail
     assert names(place) == {"file", "dir"}
-    assert client.run("cat", "/mounted").exit_code == 0
+    assert client.run("cat", "/pinned").exit_code == 0
 
 
 @pytest.mark.parametrize(

@@ -100,7 +100,7 @@ def test_a_tree_that_is_too_deep_is_refused_and_can_be_removed_from_within(
         pytest.param("/place/missing", 404, "No such file", id="missing"),
         pytest.param("/place/missing/x", 404, "No such file", id="its parent is missing"),
         pytest.param("/place/file/x", 409, "Not a directory", id="through a file"),
-        pytest.param("/mounted", 409, "mount", id="a file that is a mount"),
+        pytest.param("/pinned", 409, "mount", id="a file that is a mount"),
         pytest.param("/small", 409, "mount", id="a directory that is a mount"),
         pytest.param("/proc", 409, "mount", id="the kernel's answers"),
         pytest.param("/proc/1/comm", 400, "use a command", id="one of them"),
@@ -118,7 +118,7 @@ def test_what_cannot_be_removed_is_told(
 
     assert answer.status == status
     assert says in answer.detail
-    assert client.run("cat", "/mounted").exit_code == 0
+    assert client.run("cat", "/pinned").exit_code == 0
 
 
 def test_a_mount_inside_of_a_tree_stops_its_removal(client: Client, container: Container) -> None:
