@@ -14,6 +14,12 @@ FINALIZER = f"{GROUP}/cleanup"
 CALLER_ANNOTATION = "isola.run/requested-by"
 REQUEST_ID_ANNOTATION = "isola.run/request-id"
 
+# A courier too, but from one create request to the next under the same key:
+# is this the request that made the object? It decides nothing about the sandbox's life and has no
+# place in the log: it is about what came before the first entry, and a status cannot be written at
+# creation.
+REQUEST_DIGEST_ANNOTATION = "isola.run/request-digest"
+
 CONTAINER_NAME_VARIABLE = "ISOLA_CONTAINER_NAME"
 SIDECAR_CONTAINER = "sandbox-sidecar"
 SIDECAR_PORT = 10032

@@ -14,12 +14,6 @@ from typing import Any, Protocol
 from isola_lifecycle import naming
 from isola_lifecycle.log import Condition, Log
 
-# A courier like the two in `naming`, but from one create request to the next under the same key:
-# is this the request that made the object? It decides nothing about the sandbox's life and has no
-# place in the log: it is about what came before the first entry, and a status cannot be written at
-# creation.
-REQUEST_DIGEST_ANNOTATION = "isola.run/request-digest"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sandbox:
@@ -78,7 +72,7 @@ def courier(draft: Draft) -> dict[str, str]:
     pairs = {
         naming.CALLER_ANNOTATION: draft.caller,
         naming.REQUEST_ID_ANNOTATION: draft.request_id,
-        REQUEST_DIGEST_ANNOTATION: draft.request_digest,
+        naming.REQUEST_DIGEST_ANNOTATION: draft.request_digest,
     }
     return {key: value for key, value in pairs.items() if value}
 

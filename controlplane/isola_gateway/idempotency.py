@@ -16,10 +16,11 @@ from hashlib import sha256
 from http import HTTPStatus
 
 from isola_gateway.ports import SandboxWriter
+from isola_lifecycle import naming
 from isola_lifecycle.errors import AlreadyExistsError, NotFoundError
 from isola_rest.models import CreateSandboxRequest
 from isola_rest.problem import ProblemError, Violation
-from isola_store.port import REQUEST_DIGEST_ANNOTATION, Draft, Sandbox
+from isola_store.port import Draft, Sandbox
 
 HEADER = "Idempotency-Key"
 
@@ -58,7 +59,7 @@ async def created(store: SandboxWriter, draft: Draft) -> tuple[Sandbox, bool]:
                 found = await store.read(draft.name)
             except NotFoundError:
                 continue
-            digest = found.annotations.get(REQUEST_DIGEST_ANNOTATION)
+            digest = found.annotations.get(naming.REQUEST_DIGEST_ANNOTATION)
             if digest is None:
                 raise
             if digest != draft.request_digest:

@@ -10,11 +10,12 @@ import pytest
 
 from gateway.fakes import TEMPLATE, Client, World
 from isola_gateway.idempotency import digest_of
+from isola_lifecycle import naming
 from isola_lifecycle.errors import AlreadyExistsError, TransientError
 from isola_rest.identifiers import derived_id
 from isola_rest.models import CreateSandboxRequest
 from isola_store.memory import MemorySandboxes
-from isola_store.port import REQUEST_DIGEST_ANNOTATION, Draft
+from isola_store.port import Draft
 
 KEY = "8e03978e-40d5-43dd-bc93-6894a57f9324"
 BODY: dict[str, Any] = {
@@ -108,7 +109,7 @@ async def test_other_keys_are_other_sandboxes_and_no_key_is_always_a_new_one(
     for _ in range(2):
         response = await client.post("/v1/sandboxes", json=BODY)
         assert (
-            REQUEST_DIGEST_ANNOTATION
+            naming.REQUEST_DIGEST_ANNOTATION
             not in (await gateway.store.read((await response.json)["id"])).annotations
         )
     assert len(await gateway.store.list()) == 5

@@ -14,7 +14,7 @@ from isola_lifecycle.errors import (
 )
 from isola_lifecycle.log import LIVE_ENTRIES
 from isola_lifecycle.sandbox.fold import fold
-from isola_store.port import REQUEST_DIGEST_ANNOTATION, Draft, Sandbox, SandboxStore
+from isola_store.port import Draft, Sandbox, SandboxStore
 from support.store import SPEC, append, following, unique
 from support.stories import ACCEPTED, NOT_READY, PENDING, POD_CREATED, READY
 
@@ -46,7 +46,7 @@ async def test_who_asked_travels_with_the_draft(store: SandboxStore) -> None:
     assert sandbox.labels == {"team": "a"}
     assert sandbox.annotations[naming.CALLER_ANNOTATION] == "10.0.0.7"
     assert sandbox.annotations[naming.REQUEST_ID_ANNOTATION] == "r-1"
-    assert sandbox.annotations[REQUEST_DIGEST_ANNOTATION] == "d-1"
+    assert sandbox.annotations[naming.REQUEST_DIGEST_ANNOTATION] == "d-1"
 
 
 async def test_a_name_is_given_once(store: SandboxStore, sandbox: Sandbox) -> None:
