@@ -136,6 +136,16 @@ print("slow" if time.monotonic() - began > 5 else "done")
     assert result.stdout == "done\n", result.stderr
 
 
+def test_one_sandbox_cannot_reach_another_s_sidecar(
+    sandbox: isola.Sandbox, client: isola.Isola, cluster: Cluster
+) -> None:
+    with client.sandboxes.create(image=cluster.image, timeout_seconds=300) as other:
+        address = next(e for e in cluster.log(other.id) if e["type"] == "Ready")["data"]["podIP"]
+        program = f"import socket; socket.create_connection(({address!r}, 10032), timeout=3)"
+        assert sandbox.commands.run("python3", "-c", program).exit_code == 1
+        assert other.commands.run("true").exit_code == 0
+
+
 def test_the_list_has_it_and_a_deleted_one_is_gone(client: isola.Isola, cluster: Cluster) -> None:
     sandbox = client.sandboxes.create(image=cluster.image, timeout_seconds=300)
     assert sandbox.id in {summary.id for summary in client.sandboxes.list()}
