@@ -33,6 +33,11 @@ def pod_name(sandbox: str) -> str:
     return f"{sandbox}-pod"
 
 
+def sandbox_name(pod: str) -> str:
+    """Return the name of the sandbox whose one pod has the name `pod`."""
+    return pod.removesuffix("-pod")
+
+
 def container_name(index: int) -> str:
     """Return the name of the container at `index` of a template that does not name it."""
     return f"sandbox{index}"

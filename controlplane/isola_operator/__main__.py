@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 
 import structlog
 
+from isola_lifecycle import naming
 from isola_lifecycle.log import Condition
 from isola_operator import probes
 from isola_operator.controller import Controller
@@ -43,8 +44,8 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         client = await KubernetesClient.connect(settings.kubeconfig or None)
         await stack.enter_async_context(client)
         cluster = _cluster(client, settings)
-        for reflector in (cluster.sandboxes, cluster.pods):
-            reflector.subscribe(lambda name: queue.add(_sandbox_of(name)))
+        cluster.sandboxes.subscribe(queue.add)
+        cluster.pods.subscribe(lambda name: queue.add(naming.sandbox_name(name)))
         stack.callback(queue.close)
         await _serve_probes(stack, settings, cluster, metrics)
         reconciler = Reconciler(cluster.store, cluster, utc_now, _recorder(metrics))
@@ -107,10 +108,6 @@ def _cluster(client: KubernetesClient, settings: Settings) -> Cluster:
             version=settings.version,
         ),
     )
-
-
-def _sandbox_of(name: str) -> str:
-    return name.removesuffix("-pod")
 
 
 async def _serve_probes(

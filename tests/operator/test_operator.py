@@ -301,6 +301,15 @@ async def test_a_sandbox_made_with_kubectl_gets_its_finalizer(scene: Scene) -> N
         assert sandbox.log.entries[0].actor == "operator"
 
 
+async def test_a_sandbox_may_have_a_name_that_looks_like_a_pod_s(scene: Scene) -> None:
+    name = unique("looks-like-a") + "-pod"
+    async with scene.operator():
+        await scene.store.create(Draft(name=name, spec=SPEC))
+        await scene.until(name, recorded("PodCreated"))
+        await scene.start(name)
+        await scene.until(name, recorded("Ready"))
+
+
 async def test_of_two_replicas_one_leads_and_the_other_takes_over_at_once(scene: Scene) -> None:
     async with scene.operator(leader_election=True, identity="one"):
         await _until(lambda: _holder(scene, "one"))
