@@ -11,7 +11,7 @@ import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
 from http import HTTPStatus
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import aiohttp
 from kubernetes.aio import client, config
@@ -32,6 +32,9 @@ MERGE_PATCH = "application/merge-patch+json"
 
 # No request of ours takes longer when all is well; a watch has its own limit.
 REQUEST_TIMEOUT_SECONDS = 30
+
+# A list is read in pages: one answer with 10,000 whole logs would be 150 MB.
+PAGE_ITEMS = 500
 
 
 class ConflictError(LifecycleError):
@@ -182,3 +185,28 @@ def _seconds(retry_after: str | None, details: Mapping[str, Any]) -> int | None:
 def _causes(details: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     causes: list[dict[str, Any]] = details.get("causes") or []
     return tuple((str(c.get("field", "")), str(c.get("message", ""))) for c in causes)
+
+
+class Requester(Protocol):
+    """The part of `KubernetesClient` that sends one request."""
+
+    async def request(
+        self, method: str, path: str, body: Any = None, *, query: Mapping[str, str] | None = None
+    ) -> dict[str, Any]:
+        """Return the answer to a request."""
+        ...
+
+
+async def collection(
+    client: Requester, path: str, query: Mapping[str, str] | None = None
+) -> tuple[list[dict[str, Any]], str]:
+    """Return all objects below `path`, and the resource version from which to watch them."""
+    items: list[dict[str, Any]] = []
+    parameters = {**(query or {}), "limit": str(PAGE_ITEMS)}
+    while True:
+        page = await client.request("GET", path, query=parameters)
+        items += page["items"]
+        token = page["metadata"].get("continue")
+        if not token:
+            return items, page["metadata"]["resourceVersion"]
+        parameters["continue"] = token

@@ -14,13 +14,10 @@ from isola_lifecycle import naming
 from isola_lifecycle.codec import decode_log, decode_time, encode
 from isola_lifecycle.errors import ExpectedVersionError, NotFoundError, RejectedError
 from isola_lifecycle.log import Condition
-from isola_store.client import JSON_PATCH, MERGE_PATCH, ConflictError, KubernetesClient
+from isola_store.client import JSON_PATCH, MERGE_PATCH, ConflictError, KubernetesClient, collection
 from isola_store.port import Draft, Sandbox, courier
 
 API_VERSION = f"{naming.GROUP}/{naming.VERSION}"
-
-# A list is read in pages: one answer with 10,000 whole logs would be 150 MB.
-PAGE_ITEMS = 500
 
 
 def sandboxes_path(namespace: str) -> str:
@@ -62,15 +59,8 @@ class KubernetesSandboxes:
 
     async def list(self) -> Sequence[Sandbox]:
         """Return every Sandbox; see `SandboxStore.list`."""
-        items: list[Mapping[str, Any]] = []
-        query = {"limit": str(PAGE_ITEMS)}
-        while True:
-            page = await self._client.request("GET", self._path, query=query)
-            items += page["items"]
-            token = page["metadata"].get("continue")
-            if not token:
-                return [decode_sandbox(item) for item in items]
-            query["continue"] = token
+        items, _ = await collection(self._client, self._path)
+        return [decode_sandbox(item) for item in items]
 
     async def append(
         self, name: str, entries: Sequence[Condition], *, expected_version: int

@@ -15,13 +15,12 @@ import structlog
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
 
 from isola_lifecycle.errors import LifecycleError, NotFoundError
-from isola_store.client import KubernetesClient, error_of
+from isola_store.client import KubernetesClient, Requester, collection, error_of
 from isola_store.kubernetes import decode_sandbox, sandboxes_path
 from isola_store.port import Sandbox
 
 # Ended and begun anew by the API server; bookmarks keep the position fresh in between.
 WATCH_SECONDS = 300
-PAGE_ITEMS = 500
 
 
 class Named(Protocol):
@@ -36,14 +35,8 @@ class Named(Protocol):
 T = TypeVar("T", bound=Named)
 
 
-class Lister(Protocol):
+class Lister(Requester, Protocol):
     """The part of `KubernetesClient` that lists and watches."""
-
-    async def request(
-        self, method: str, path: str, body: Any = None, *, query: Mapping[str, str] | None = None
-    ) -> dict[str, Any]:
-        """Return the answer to a request."""
-        ...
 
     def watch(
         self, path: str, query: Mapping[str, str], *, timeout_seconds: int
@@ -139,23 +132,14 @@ class Reflector(Generic[T]):
             self._version = ""  # too old to be watched from: list again
 
     async def _list(self) -> str:
-        found: dict[str, T] = {}
-        query = {**self._query, "limit": str(PAGE_ITEMS)}
-        while True:
-            page = await self._client.request("GET", self._path, query=query)
-            for item in page["items"]:
-                value = self._decode(item)
-                found[value.name] = value
-            token = page["metadata"].get("continue")
-            if not token:
-                break
-            query["continue"] = token
+        items, version = await collection(self._client, self._path, self._query)
+        found = {value.name: value for value in map(self._decode, items)}
         names = found.keys() | self._items.keys()
         self._items = found
         self._synced.set()
         for name in names:
             self._announce(name)
-        return page["metadata"]["resourceVersion"]
+        return version
 
     async def _watch(self) -> None:
         query = {**self._query, "resourceVersion": self._version, "allowWatchBookmarks": "true"}
