@@ -156,18 +156,18 @@ def test_labels_choose_what_kubectl_chooses(url: str, api_server: ApiServer) -> 
     body = {"podTemplate": {"containers": [{"image": "busybox"}]}}
     made = [
         httpx.post(f"{url}/v1/sandboxes", json={**body, "labels": labels}).json()["id"]
-        for labels in ({"team": "a", "example.com/run": "7"}, {"team": "a"}, {"team": "b"})
+        for labels in ({"crew": "a", "example.com/run": "7"}, {"crew": "a"}, {"crew": "b"})
     ]
 
     def listed(selector: str) -> set[str]:
         found = httpx.get(f"{url}/v1/sandboxes", params={"labels": selector}).json()
         return {sandbox["id"] for sandbox in found["sandboxes"]}
 
-    _until(lambda: len(listed("team=a") | listed("team=b")) == 3)
-    for selector in ("team=a", "team=a,example.com/run!=7", "example.com/run==7"):
+    _until(lambda: len(listed("crew=a") | listed("crew=b")) == 3)
+    for selector in ("crew=a", "crew=a,example.com/run!=7", "example.com/run==7"):
         known = api_server.run_kubectl("get", "sandbox", "-l", selector, "-o", "name").stdout
         assert {name.partition("/")[2] for name in str(known).split()} == listed(selector)
-    assert listed("team=a,example.com/run!=7") == {made[1]}
+    assert listed("crew=a,example.com/run!=7") == {made[1]}
 
 
 def test_a_followed_history_shows_the_end_and_ends(url: str, api_server: ApiServer) -> None:
