@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
+
 from support.toolchain import ROOT
 
 SANDBOXES = "isola-sandboxes"
@@ -71,11 +73,23 @@ class Cluster:
         )
 
     def wait_for_isola(self) -> None:
-        """Return once operator and gateway are as the chart wants them."""
+        """Return once operator and gateway are as the chart wants them, and all callers reach them.
+
+        A gateway that was killed is still routed to for a moment after the object of its pod is
+        gone, and resets what arrives: so every new connection has to be answered for a while.
+        """
         for deployment in ("isola-operator", "isola-api-gateway"):
             self.kubectl(
                 *("rollout", "status", f"deployment/{deployment}", "-n", SYSTEM, "--timeout=60s")
             )
+        until(lambda: all(self._answers() for _ in range(30)), seconds=60, what="a steady gateway")
+
+    def _answers(self) -> bool:
+        time.sleep(0.1)
+        try:
+            return httpx.get(f"{self.url}/readyz", timeout=2).is_success
+        except httpx.TransportError:
+            return False
 
 
 def up() -> Cluster:
