@@ -17,6 +17,7 @@ from isola_gateway.ports import SandboxView, SandboxWriter, SidecarTransport
 from isola_gateway.problems import problem_response
 from isola_gateway.proxy import Proxy
 from isola_gateway.routes.commands import CommandRoutes
+from isola_gateway.routes.entries import EntryRoutes
 from isola_gateway.routes.files import FileRoutes
 from isola_gateway.routes.history import HistoryRoutes
 from isola_gateway.routes.operations import OperationRoutes
@@ -74,6 +75,7 @@ def create_app(
         HistoryRoutes(lookup),
         CommandRoutes(proxy),
         FileRoutes(proxy),
+        EntryRoutes(proxy),
         OperationRoutes(view, store, metrics, release),
     ):
         app.register_blueprint(routes.blueprint())

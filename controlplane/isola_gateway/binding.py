@@ -16,6 +16,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, TypeVar
+from urllib.parse import parse_qsl
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -109,10 +110,23 @@ def bound(operation: Operation, view: View) -> Callable[..., Awaitable[Response]
     async def answer(**path: str) -> Response:
         current: Any = request
         this: GatewayRequest = current._get_current_object()  # noqa: SLF001 - werkzeug's way
-        texts = {"query": this.args.to_dict(), "path": path, "header": _headers(operation, this)}
+        texts = {
+            "query": _query(this.query_string),
+            "path": path,
+            "header": _headers(operation, this),
+        }
         return await view(Given(this, _checked(operation, texts)))
 
     return answer
+
+
+def _query(encoded: bytes) -> dict[str, str]:
+    # Not werkzeug's `args`: a path is bytes, and there those that are no UTF-8 cannot be told from
+    # text that happens to look like their encoding. Of a name that comes twice the first one holds.
+    pairs = parse_qsl(
+        encoded.decode("ascii", "surrogateescape"), keep_blank_values=True, errors="surrogateescape"
+    )
+    return dict(reversed(pairs))
 
 
 def _headers(operation: Operation, this: GatewayRequest) -> dict[str, str]:
@@ -182,6 +196,8 @@ def _violation(found: ErrorDetails, root: str) -> Violation:
         place += f"[{step}]" if isinstance(step, int) else f".{step}"
     value = found["input"]
     shown = value is None or (isinstance(value, bool | int | float | str) and _is_short(value))
+    if shown and isinstance(value, str):
+        value = value.encode(errors="backslashreplace").decode()  # it may be no text at all
     return Violation(location=place, message=found["msg"], value=value if shown else None)
 
 

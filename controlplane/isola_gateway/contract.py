@@ -7,13 +7,9 @@ A row is all there is to say about an operation's shape. `binding` checks reques
 from __future__ import annotations
 
 from isola_gateway import parameters, preferences
-from isola_gateway.operation import EVENTS, OCTETS, TEXT, Operation
-from isola_rest.commands import (
-    CommandList,
-    CommandStatus,
-    CreateCommandRequest,
-    CreateCommandResponse,
-)
+from isola_gateway.contract_commands import COMMANDS
+from isola_gateway.contract_files import FILES
+from isola_gateway.operation import EVENTS, TEXT, Operation
 from isola_rest.models import (
     CreateSandboxRequest,
     Health,
@@ -25,11 +21,6 @@ from isola_rest.models import (
 
 # Of answers.
 REPLAYED = "Idempotent-Replayed"
-
-_COMMANDS = "/v1/sandboxes/{sandboxId}/commands"
-_COMMAND = f"{_COMMANDS}/{{commandId}}"
-_FILES = "/v1/sandboxes/{id}/filesystem"
-_IN_SANDBOX = (404, 409, 422, 502)
 
 CREATE_SANDBOX = Operation(
     id="createSandbox",
@@ -88,107 +79,6 @@ DELETE_SANDBOX = Operation(
     parameters=(parameters.ID,),
     problems=(422, 429, 503),
 )
-CREATE_COMMAND = Operation(
-    id="createCommand",
-    method="POST",
-    path=_COMMANDS,
-    tag="Commands",
-    summary="Start a command",
-    success=202,
-    answer=CreateCommandResponse,
-    body=CreateCommandRequest,
-    parameters=(parameters.SANDBOX_ID, parameters.CONTAINER),
-    problems=(400, 408, 413, 415, *_IN_SANDBOX),
-)
-LIST_COMMANDS = Operation(
-    id="listCommands",
-    method="GET",
-    path=_COMMANDS,
-    tag="Commands",
-    summary="List the commands that the sandbox remembers",
-    answer=CommandList,
-    parameters=(parameters.SANDBOX_ID,),
-    problems=_IN_SANDBOX,
-)
-GET_COMMAND_STATUS = Operation(
-    id="getCommandStatus",
-    method="GET",
-    path=f"{_COMMAND}/status",
-    tag="Commands",
-    summary="Show whether a command has ended, or wait for it",
-    answer=CommandStatus,
-    parameters=(parameters.SANDBOX_ID, parameters.COMMAND_ID, parameters.WAIT),
-    problems=_IN_SANDBOX,
-)
-
-
-def _output(name: str, stream: str, words: str) -> Operation:
-    return Operation(
-        id=name,
-        method="GET",
-        path=f"{_COMMAND}/{stream}",
-        tag="Commands",
-        summary=f"Stream a command's {words} from its beginning, or from an offset",
-        answer=(EVENTS, OCTETS),
-        parameters=(parameters.SANDBOX_ID, parameters.COMMAND_ID, parameters.LAST_EVENT_ID),
-        problems=(400, *_IN_SANDBOX),
-    )
-
-
-GET_STDOUT = _output("getCommandStdout", "stdout", "standard output")
-GET_STDERR = _output("getCommandStderr", "stderr", "standard error")
-WRITE_STDIN = Operation(
-    id="writeCommandStdin",
-    method="POST",
-    path=f"{_COMMAND}/stdin",
-    tag="Commands",
-    summary="Write to a command's standard input",
-    success=204,
-    body=OCTETS,
-    parameters=(parameters.SANDBOX_ID, parameters.COMMAND_ID),
-    problems=(408, *_IN_SANDBOX),
-)
-CLOSE_STDIN = Operation(
-    id="closeCommandStdin",
-    method="POST",
-    path=f"{_COMMAND}/stdin/close",
-    tag="Commands",
-    summary="Close a command's standard input",
-    success=204,
-    parameters=(parameters.SANDBOX_ID, parameters.COMMAND_ID),
-    problems=_IN_SANDBOX,
-)
-KILL_COMMAND = Operation(
-    id="killCommand",
-    method="DELETE",
-    path=_COMMAND,
-    tag="Commands",
-    summary="Kill a command, or send it a signal; one that has ended stays as it is",
-    success=204,
-    parameters=(parameters.SANDBOX_ID, parameters.COMMAND_ID, parameters.SIGNAL),
-    problems=_IN_SANDBOX,
-)
-READ_FILE = Operation(
-    id="readFile",
-    method="GET",
-    path=_FILES,
-    tag="Files",
-    summary="Download a file",
-    answer=(OCTETS,),
-    parameters=(parameters.ID, parameters.FILE, parameters.CONTAINER),
-    problems=(400, *_IN_SANDBOX),
-)
-WRITE_FILE = Operation(
-    id="writeFile",
-    method="POST",
-    path=_FILES,
-    tag="Files",
-    summary="Upload a file, its parent directories made where they are missing",
-    success=204,
-    body=OCTETS,
-    parameters=(parameters.ID, parameters.FILE, parameters.CONTAINER),
-    problems=(400, 408, *_IN_SANDBOX),
-)
 
 
 def _probe(name: str, path: str, summary: str, *, problems: tuple[int, ...] = ()) -> Operation:
@@ -230,16 +120,8 @@ OPERATIONS: tuple[Operation, ...] = (
     GET_SANDBOX,
     GET_HISTORY,
     DELETE_SANDBOX,
-    CREATE_COMMAND,
-    LIST_COMMANDS,
-    GET_COMMAND_STATUS,
-    GET_STDOUT,
-    GET_STDERR,
-    WRITE_STDIN,
-    CLOSE_STDIN,
-    KILL_COMMAND,
-    READ_FILE,
-    WRITE_FILE,
+    *COMMANDS,
+    *FILES,
     HEALTH,
     HEALTHZ,
     READY,

@@ -100,9 +100,14 @@ def _responses(operation: Operation) -> dict[str, Any]:
         success["content"] = _content(operation.answer)
         if operation.stream:
             success["content"] |= _content(operation.stream)
+    successes = {str(operation.success): success}
+    for code in operation.also:
+        empty = code == HTTPStatus.NO_CONTENT
+        told = {key: value for key, value in success.items() if not (empty and key == "content")}
+        successes[str(code)] = told | {"description": HTTPStatus(code).phrase}
     problems = sorted({*operation.problems, HTTPStatus.INTERNAL_SERVER_ERROR})
     reference = {"$ref": "#/components/responses/Problem"}
-    return {str(operation.success): success} | {str(int(code)): reference for code in problems}
+    return successes | {str(int(code)): reference for code in problems}
 
 
 def _content(what: type[BaseModel] | str | tuple[str, ...]) -> dict[str, Any]:

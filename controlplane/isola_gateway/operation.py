@@ -13,6 +13,9 @@ EVENTS = "text/event-stream"
 TEXT = "text/plain"
 JSON = "application/json"
 
+# Problems of each request that a sandbox's sidecar answers.
+IN_SANDBOX = (404, 409, 422, 429, 502)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parameter:
@@ -44,6 +47,7 @@ class Operation:
         tag: The chapter it belongs to.
         summary: For people, one line.
         success: Status when all is well.
+        also: Other statuses when all is well: a part of the answer, or nothing to be told.
         answer: A model for JSON, else media types to choose from; None for an empty answer.
         stream: The media type that an answer in JSON may have instead, on request.
         body: A model for JSON, else a media type; None for none.
@@ -58,6 +62,7 @@ class Operation:
     tag: str
     summary: str
     success: int = 200
+    also: tuple[int, ...] = ()
     answer: type[BaseModel] | tuple[str, ...] | None = None
     stream: str = ""
     body: type[BaseModel] | str | None = None

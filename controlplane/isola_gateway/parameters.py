@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints, TypeAdapter
+from pydantic import Field, PlainValidator, StringConstraints, TypeAdapter, WithJsonSchema
+from pydantic_core import PydanticCustomError
 
 from isola_gateway import idempotency, preferences
 from isola_gateway.listing import MOST_ITEMS, Cursor
@@ -12,6 +13,9 @@ from isola_gateway.operation import Parameter
 from isola_lifecycle.sandbox.conditions import Phase
 from isola_rest.identifiers import CommandId, ContainerName, IdempotencyKey, SandboxId
 from isola_rest.labels import Selector
+
+# Entries of a directory that a sidecar gives at once.
+MOST_ENTRIES = 1000
 
 # client's long poll (20 s) < this < sidecar's maximum (30 s)
 LONGEST_WAIT_SECONDS = 25
@@ -37,11 +41,59 @@ COMMAND_ID = _path("commandId", CommandId, "The command.")
 CONTAINER = _query(
     "container", ContainerName, "Which container; needed only where there are several."
 )
-FILE = _query(
-    "path",
-    Annotated[str, StringConstraints(min_length=1)],
-    "The file; a relative path starts from the container's working directory.",
+
+
+def _path_text(text: str) -> str:
+    # Bytes, for which the kernel knows no encoding: pydantic's own texts are UTF-8 and no other.
+    if not text:
+        raise PydanticCustomError("path", "must not be empty")
+    return text
+
+
+FilePath = Annotated[
+    str, PlainValidator(_path_text), WithJsonSchema({"type": "string", "minLength": 1})
+]
+_START = "; a relative path starts from the container's working directory."
+FILE = _query("path", FilePath, f"The file{_START}", required=True)
+DIRECTORY = _query("path", FilePath, f"The directory{_START}", required=True)
+ENTRY = _query("path", FilePath, f"A file, a directory or a link itself{_START}", required=True)
+FROM = _query("from", FilePath, f"What is moved, a link itself{_START}", required=True)
+TO = _query(
+    "to",
+    FilePath,
+    f"Its new path, and no directory to put it in; the parent must be there{_START}",
     required=True,
+)
+_Flag = Literal["true", "false"]
+OVERWRITE = _query(
+    "overwrite", _Flag, "`true`: a file or an empty directory at the new path is replaced."
+)
+RECURSIVE = _query(
+    "recursive",
+    _Flag,
+    "`true`: a directory with all that is in it. What fails in the middle leaves the rest.",
+)
+ENTRIES = _query(
+    "limit",
+    Annotated[int, Field(ge=1, le=MOST_ENTRIES)],
+    f"At most so many; `nextCursor` tells whether there are more. Default: {MOST_ENTRIES}.",
+)
+# Only the sidecar can read it, and refuses what it cannot.
+ENTRIES_CURSOR = _query(
+    "cursor", str, "Only what follows the page that gave this `nextCursor`. Not to be read into."
+)
+RANGE = Parameter(
+    name="Range",
+    where="header",
+    adapter=TypeAdapter[Any](str),
+    description="`bytes=first-last`, `bytes=first-` or `bytes=-length`: that part, with 206."
+    " Several ranges, or none that can be read, mean the whole.",
+)
+IF_RANGE = Parameter(
+    name="If-Range",
+    where="header",
+    adapter=TypeAdapter[Any](str),
+    description="The `ETag` of what the client has already: of another file the whole is sent.",
 )
 WAIT = _query(
     "waitSeconds",
@@ -105,6 +157,15 @@ IDEMPOTENCY_KEY = Parameter(
     " same request under the same key is the same sandbox, however often it is sent and to"
     " whichever gateway; another request under that key is refused with 422. The sandbox's id"
     " follows from the key. Once the sandbox is deleted and gone, its key makes a new one.",
+)
+REPEAT_KEY = Parameter(
+    name=idempotency.HEADER,
+    where="header",
+    adapter=TypeAdapter[Any](IdempotencyKey),
+    description="Chosen by the client at random for each thing that it wants done, such as a UUID."
+    " The same request under the same key is carried out once, however often it is sent and to"
+    " whichever gateway, and answered alike; another request under that key is refused with 422."
+    " The sandbox remembers its latest 4096 keys, for an hour.",
 )
 PREFER = Parameter(
     name=preferences.HEADER,

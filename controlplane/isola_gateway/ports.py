@@ -65,10 +65,11 @@ class Call:
     Attributes:
         method: HTTP method.
         path: Its path there, without a query.
-        query: Parameters, not yet encoded.
+        query: Parameters, not yet encoded; bytes of a path that are no UTF-8 as surrogates.
         headers: All that are sent, beside those of HTTP itself.
         body: What is sent; a stream is read as fast as the sidecar takes it, and once.
         answer_bytes: How long a JSON answer may be.
+        may_be_empty: Whether there may be none (204).
         silence_seconds: How long the sidecar may say nothing once it has the request; None where
             somebody else watches the time.
     """
@@ -79,6 +80,7 @@ class Call:
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     body: bytes | AsyncIterable[bytes] | None = None
     answer_bytes: int = 64 * 1024
+    may_be_empty: bool = False
     silence_seconds: float | None = None
 
 

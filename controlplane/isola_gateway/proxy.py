@@ -19,7 +19,9 @@ from pydantic import BaseModel, ValidationError
 from quart import Response
 from quart.wrappers.response import ResponseBody
 
+from isola_gateway import downloads
 from isola_gateway.lookup import Lookup
+from isola_gateway.operation import OCTETS
 from isola_gateway.ports import Answer, Call, SidecarError, SidecarTransport
 from isola_rest.problem import ProblemError
 
@@ -44,11 +46,15 @@ class Relay(ResponseBody):
     Args:
         answer: Whose body.
         resources: Closed at the end, however it comes.
+        length: What the body must amount to, in bytes, where that was said.
     """
 
-    def __init__(self, answer: Answer, resources: AsyncExitStack) -> None:
+    def __init__(
+        self, answer: Answer, resources: AsyncExitStack, length: int | None = None
+    ) -> None:
         self._answer = answer
         self._resources = resources
+        self._length = length
 
     async def __aenter__(self) -> Self:
         return self
@@ -62,7 +68,8 @@ class Relay(ResponseBody):
         await self._resources.aclose()
 
     def __aiter__(self) -> AsyncIterator[bytes]:
-        return self._answer.chunks()
+        chunks = self._answer.chunks()
+        return chunks if self._length is None else downloads.measured(chunks, self._length)
 
 
 class Proxy:
@@ -78,9 +85,15 @@ class Proxy:
         self._transport = transport
 
     async def ask(self, sandbox: str, call: Call, model: type[BaseModel]) -> bytes:
-        """Return the JSON answer to `call`, which is a `model`, as the sidecar wrote it."""
+        """Return the JSON answer to `call`, which is a `model`, as the sidecar wrote it.
+
+        Returns:
+            Nothing where there is nothing to be told (204) and the call allows that.
+        """
         async with self._transport.open(await self._lookup.address(sandbox), call) as answer:
             await _accepted(answer)
+            if call.may_be_empty and answer.status == HTTPStatus.NO_CONTENT:
+                return b""
             content = await answer.read(call.answer_bytes)
         try:
             model.model_validate_json(content)
@@ -101,6 +114,17 @@ class Proxy:
             await _accepted(answer)
             body = Relay(answer, stack.pop_all())
             return Response(body, content_type=media_type, headers=STREAM_HEADERS)
+
+    async def download(self, sandbox: str, call: Call) -> Response:
+        """Return the answer to `call` as a file, or as the part of it that was asked for."""
+        address = await self._lookup.address(sandbox)
+        async with AsyncExitStack() as stack:
+            answer = await stack.enter_async_context(self._transport.open(address, call))
+            await _accepted(answer)
+            told = downloads.told(answer, in_part="Range" in call.headers)
+            body = Relay(answer, stack.pop_all(), length=told.length)
+            headers = {"Cache-Control": STREAM_HEADERS["Cache-Control"], **told.headers}
+            return Response(body, told.status, headers=headers, content_type=OCTETS)
 
     async def upload(self, sandbox: str, call: Call, octets: AsyncIterable[bytes]) -> None:
         """Carry out `call` with `octets` as its body, as fast as both sides are."""
@@ -146,7 +170,8 @@ async def _accepted(answer: Answer) -> None:
         raise SidecarError(f"it answered with status {answer.status}")
     detail = _detail(await answer.read(PROBLEM_BYTES))
     delay = answer.headers.get("Retry-After", "")
-    headers = {"Retry-After": delay} if delay.isdecimal() else None
+    headers = {"Retry-After": delay} if delay.isdecimal() else {}
+    headers |= downloads.size_told(answer)
     raise ProblemError(answer.status, detail, headers=headers)
 
 

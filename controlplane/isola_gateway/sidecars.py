@@ -15,6 +15,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 import aiohttp
 from tenacity import (
@@ -72,15 +73,18 @@ class HttpSidecars:
     @asynccontextmanager
     async def open(self, address: str, call: Call) -> AsyncGenerator[Answer]:
         """Send `call` and hold its answer; see `SidecarTransport.open`."""
-        url = URL.build(
-            scheme="http", host=address, port=self._port, path=call.path, query=call.query
-        )
+        url = self._url(address, call)
         try:
             response: aiohttp.ClientResponse = await self._retrying.copy()(self._sent, url, call)
         except _BROKEN as error:
             raise SidecarError(f"{call.method} {url}: {error!r}") from error
         async with response:
             yield _HttpAnswer(response, call.silence_seconds)
+
+    def _url(self, address: str, call: Call) -> URL:
+        place = URL.build(scheme="http", host=address, port=self._port, path=call.path)
+        # Encoded here: paths are bytes, which yarl refuses where they are no UTF-8.
+        return URL(f"{place}?{urlencode(call.query, errors='surrogateescape')}", encoded=True)
 
     async def _sent(self, url: URL, call: Call) -> aiohttp.ClientResponse:
         limits = aiohttp.ClientTimeout(

@@ -29,9 +29,9 @@ _YEAR_9999: Final = 253_402_300_799
 
 
 async def page(container: Container, path: str, *, after: bytes, limit: int) -> dict[str, Any]:
-    """Return the first `limit` entries named past `after`: `{"entries": […], "next": "…"}`.
+    """Return the first `limit` entries named past `after`: `{"entries": […], "nextCursor": "…"}`.
 
-    `next` is there when there are more, and is to be handed back as the cursor.
+    `nextCursor` is there when there are more, and is to be handed back as the cursor.
 
     Raises:
         ProblemError: 404 when the directory is missing, 400 when it is none.
@@ -46,7 +46,7 @@ async def page(container: Container, path: str, *, after: bytes, limit: int) -> 
             os.close(directory)
     document: dict[str, Any] = {"entries": entries}
     if len(names) > limit:
-        document["next"] = base64.urlsafe_b64encode(names[limit - 1]).decode()
+        document["nextCursor"] = base64.urlsafe_b64encode(names[limit - 1]).decode()
     return document
 
 

@@ -95,7 +95,7 @@ def cursor(query: Mapping[str, str]) -> bytes:
     try:
         return base64.b64decode(text.encode(errors="replace"), altchars=b"-_", validate=True)
     except binascii.Error:
-        raise invalid("query.cursor", "must be `next` of the page before", text) from None
+        raise invalid("query.cursor", "must be `nextCursor` of the page before", text) from None
 
 
 def flag(query: Mapping[str, str], name: str) -> bool:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import parse_qsl
 
 import pytest
 
@@ -14,6 +16,18 @@ from gateway.fakes import ADDRESS, Client, Scripted, World, fact, started
 COMMAND = "0b5f2f0e-8f5a-4a52-9d1c-3c1d5b3f0a11"
 COMMANDS = "/v1/sandboxes/box/commands"
 FILES = "/v1/sandboxes/box/filesystem"
+
+
+ENTRY = {
+    "name": "a",
+    "path": "/a",
+    "type": "file",
+    "size": 3,
+    "permissions": "0644",
+    "uid": 0,
+    "gid": 0,
+    "modifiedTime": "2026-11-24T04:56:10.000001Z",
+}
 
 
 @dataclass(frozen=True)
@@ -46,6 +60,17 @@ ROUTES = [
     Route("POST", f"{COMMANDS}/{COMMAND}/stdin/close", f"/v1/commands/{COMMAND}/stdin/close", 204),
     Route("DELETE", f"{COMMANDS}/{COMMAND}", f"/v1/commands/{COMMAND}", 204),
     Route("GET", COMMANDS, "/v1/commands", 200, answer={"commands": []}),
+    Route("GET", f"{FILES}/entries?path=a", "/v1/filesystem/entries", 200, answer={"entries": []}),
+    Route("GET", f"{FILES}/stat?path=a", "/v1/filesystem/stat", 200, answer=ENTRY),
+    Route(
+        "POST",
+        f"{FILES}/directories?path=a",
+        "/v1/filesystem/directories",
+        201,
+        answer={"absolutePath": "/a"},
+    ),
+    Route("POST", f"{FILES}/move?from=a&to=b", "/v1/filesystem/move", 204),
+    Route("DELETE", f"{FILES}?path=a", "/v1/filesystem", 204),
     Route("GET", f"{FILES}?path=a", "/v1/filesystem", 200),
     Route("POST", f"{FILES}?path=a", "/v1/filesystem", 204, b"content"),
 ]
@@ -213,6 +238,32 @@ async def test_a_commands_status_is_passed_on_as_it_is(
     assert await response.json == {"exitCode": code, "cause": "of a newer release"}
 
 
+posts = pytest.mark.parametrize("route", [r for r in ROUTES if r.method == "POST"], ids=str)
+
+
+@posts
+async def test_an_idempotency_key_goes_to_who_remembers_it(
+    client: Client, gateway: World, route: Route
+) -> None:
+    await gateway.runs("box")
+    gateway.sidecars.says(route.status, route.answer)
+    response = await sent(client, route, **{"Idempotency-Key": "k 1"})
+    assert response.status_code == route.status
+    assert gateway.sidecars.received[0].call.headers["Idempotency-Key"] == "k 1"
+
+
+@posts
+@pytest.mark.parametrize("key", ["", "é", "x" * 256])
+async def test_an_idempotency_key_that_breaks_its_rule_is_422(
+    client: Client, gateway: World, route: Route, key: str
+) -> None:
+    await gateway.runs("box")
+    response = await sent(client, route, **{"Idempotency-Key": key})
+    assert response.status_code == 422
+    assert [e["location"] for e in (await response.json)["errors"]] == ["header.Idempotency-Key"]
+    assert not gateway.sidecars.received
+
+
 # --- what may be asked -------------------------------------------------------------------------
 
 
@@ -270,6 +321,10 @@ async def test_a_command_that_breaks_a_rule_is_422(
         (f"{FILES}?path=a&container=A", "query.container"),
         (f"{FILES}?path=a&container={'a' * 64}", "query.container"),
         ("/v1/sandboxes/-/filesystem?path=a", "path.id"),
+        (f"{FILES}/entries", "query.path"),
+        (f"{FILES}/entries?path=a&limit=0", "query.limit"),
+        (f"{FILES}/entries?path=a&limit=1001", "query.limit"),
+        (f"{FILES}/stat?path=", "query.path"),
     ],
 )
 async def test_a_parameter_that_breaks_a_rule_is_422(
@@ -299,6 +354,91 @@ async def test_a_path_arrives_as_it_was_meant(client: Client, gateway: World) ->
     await client.get(f"{FILES}?path=%2Fa+b%2Bc%2F%C3%A9&container=web")
     [received] = gateway.sidecars.received
     assert received.call.query == {"path": "/a b+c/é", "container": "web"}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "location"),
+    [
+        ("DELETE", FILES, "query.path"),
+        ("DELETE", f"{FILES}?path=a&recursive=1", "query.recursive"),
+        ("POST", f"{FILES}/directories", "query.path"),
+        ("POST", f"{FILES}/move?to=b", "query.from"),
+        ("POST", f"{FILES}/move?from=a&to=", "query.to"),
+        ("POST", f"{FILES}/move?from=a&to=b&overwrite=yes", "query.overwrite"),
+    ],
+)
+async def test_a_change_that_breaks_a_rule_is_422(
+    client: Client, gateway: World, method: str, path: str, location: str
+) -> None:
+    await gateway.runs("box")
+    response = await client.open(path, method=method)
+    assert response.status_code == 422
+    assert [e["location"] for e in (await response.json)["errors"]] == [location]
+    assert not gateway.sidecars.received
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", f"{FILES}/entries?path=a&container=c&limit=5&cursor=eA=="),
+        ("DELETE", f"{FILES}?path=a&container=c&recursive=true"),
+        ("POST", f"{FILES}/move?from=a&to=b&container=c&overwrite=false"),
+    ],
+)
+async def test_all_that_was_asked_of_files_is_passed_on(
+    client: Client, gateway: World, method: str, path: str
+) -> None:
+    await gateway.runs("box")
+    gateway.sidecars.says(200, {"entries": []})
+    await client.open(path, method=method)
+    passed = gateway.sidecars.received[0].call.query
+    assert passed == dict(parse_qsl(path.partition("?")[2]))
+
+
+async def test_a_directory_that_is_there_already_is_nothing_to_be_told(
+    client: Client, gateway: World
+) -> None:
+    await gateway.runs("box")
+    gateway.sidecars.says(204)
+    response = await client.post(f"{FILES}/directories?path=a")
+    assert (response.status_code, await response.get_data()) == (204, b"")
+
+
+async def test_where_something_is_to_be_told_nothing_is_502(client: Client, gateway: World) -> None:
+    await gateway.runs("box")
+    gateway.sidecars.says(204)
+    assert (await client.get(f"{FILES}/stat?path=a")).status_code == 502
+
+
+@pytest.mark.parametrize("wrong", [{"size": -1}, {"size": "3"}, {"type": "door"}, {"path": None}])
+async def test_an_entry_that_is_none_is_502(
+    client: Client, gateway: World, wrong: dict[str, Any]
+) -> None:
+    await gateway.runs("box")
+    gateway.sidecars.says(200, ENTRY | wrong)
+    assert (await client.get(f"{FILES}/stat?path=a")).status_code == 502
+
+
+async def test_a_path_that_is_no_text_arrives_as_its_bytes(client: Client, gateway: World) -> None:
+    await gateway.runs("box")
+    await client.get(f"{FILES}?path=%FF%2520")
+    [received] = gateway.sidecars.received
+    assert os.fsencode(received.call.query["path"]) == b"\xff%20"
+
+
+async def test_what_is_no_text_where_text_must_be_is_422(client: Client, gateway: World) -> None:
+    await gateway.runs("box")
+    response = await client.get(f"{FILES}?path=a&container=%FF")
+    assert response.status_code == 422
+    assert (await response.json)["errors"][0]["location"] == "query.container"
+
+
+async def test_of_a_parameter_that_comes_twice_the_first_one_holds(
+    client: Client, gateway: World
+) -> None:
+    await gateway.runs("box")
+    await client.get(f"{FILES}?path=a&path=b")
+    assert gateway.sidecars.received[0].call.query["path"] == "a"
 
 
 # --- streams -----------------------------------------------------------------------------------

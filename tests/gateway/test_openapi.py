@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import subprocess
 import sys
 from collections.abc import AsyncGenerator
@@ -35,6 +36,17 @@ from isola_store.memory import MemorySandboxes
 from isola_store.port import Draft, Sandbox
 
 ROOT = Path(__file__).parents[2]
+ENTRY = {
+    "name": "a",
+    "path": "/a",
+    "type": "symlink",
+    "size": 3,
+    "permissions": "0777",
+    "uid": 0,
+    "gid": 0,
+    "modifiedTime": "2026-11-24T04:56:10.000001Z",
+    "symlinkTarget": "b",
+}
 COMMAND = "0b5f2f0e-8f5a-4a52-9d1c-3c1d5b3f0a11"
 
 
@@ -79,6 +91,15 @@ def test_every_reference_leads_somewhere() -> None:
 # --- generated requests ------------------------------------------------------------------------
 
 
+JSON_ANSWERS = {
+    ("GET", "/v1/commands"): Scripted(200, (b'{"commands":[]}',)),
+    ("POST", "/v1/commands"): Scripted(202, (b'{"id":"%s"}' % COMMAND.encode(),)),
+    ("GET", "/v1/filesystem/entries"): Scripted(200, (b'{"entries":[]}',)),
+    ("GET", "/v1/filesystem/stat"): Scripted(200, (json.dumps(ENTRY).encode(),)),
+    ("POST", "/v1/filesystem/directories"): Scripted(201, (b'{"absolutePath":"/a"}',)),
+}
+
+
 class PlausibleSidecars(FakeSidecars):
     """Sidecars that answer each route as the contract has it."""
 
@@ -87,10 +108,8 @@ class PlausibleSidecars(FakeSidecars):
         async with super().open(address, call):
             if call.path.endswith("/status"):
                 yield Scripted(200, (b'{"exitCode":0}',))
-            elif call.path == "/v1/commands" and call.method == "GET":
-                yield Scripted(200, (b'{"commands":[]}',))
-            elif call.path == "/v1/commands":
-                yield Scripted(202, (b'{"id":"%s"}' % COMMAND.encode(),))
+            elif answer := JSON_ANSWERS.get((call.method, call.path)):
+                yield answer
             elif call.method == "GET":
                 yield Scripted(200, (b"data: x\nid: 1\n\n", b": keepalive\n\n"))
             else:

@@ -4,28 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import isola
 import pytest
 
 from gateway.fakes import World
+from gateway.real import RealSandbox
 from gateway.serving import operated, served
-from sidecar.pods import Pod, require_tools
-
-
-@pytest.fixture(scope="module")
-def sidecar_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    """A pod with one container, and its sidecar."""
-    require_tools()
-    with Pod(tmp_path_factory.mktemp("pod")) as pod:
-        pod.add("sandbox0")
-        yield pod.start_sidecar().port
 
 
 @pytest.fixture
-async def url(gateway: World, sidecar_port: int) -> AsyncIterator[str]:
-    async with served(gateway, sidecar_port) as url, operated(gateway):
+async def url(gateway: World, sandbox: RealSandbox) -> AsyncIterator[str]:
+    async with served(gateway, sandbox.port) as url, operated(gateway):
         yield url
 
 

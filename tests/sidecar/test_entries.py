@@ -111,13 +111,13 @@ def test_pages_show_each_name_once_in_order(client: Client, place: Path) -> None
     (place / "05").unlink()
     (place / "001").touch()
     (place / "095").touch()
-    second = entries(client, "/place", limit=10, cursor=first.json["next"])
-    third = entries(client, "/place", limit=10, cursor=second.json["next"])
+    second = entries(client, "/place", limit=10, cursor=first.json["nextCursor"])
+    third = entries(client, "/place", limit=10, cursor=second.json["nextCursor"])
 
     assert names(first) == [f"{number:02}" for number in range(10)]
     assert [*names(second), *names(third)] == ["095", *(f"{n:02}" for n in range(10, 25))]
-    assert "next" not in third.json
-    assert "next" not in entries(client, "/place", limit=26).json
+    assert "nextCursor" not in third.json
+    assert "nextCursor" not in entries(client, "/place", limit=26).json
 
 
 def test_a_huge_directory_comes_whole_in_pages(client: Client, place: Path) -> None:
@@ -129,7 +129,7 @@ def test_a_huge_directory_comes_whole_in_pages(client: Client, place: Path) -> N
         answer = entries(client, "/place", cursor=cursor)
         found += names(answer)
         assert len(names(answer)) <= 1000
-        cursor = answer.json.get("next", "")
+        cursor = answer.json.get("nextCursor", "")
         if not cursor:
             break
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from isola_gateway import idempotency
 from isola_gateway.binding import Given
 from isola_gateway.connection import REQUEST_ID_HEADER
 
@@ -20,6 +21,7 @@ def headers(given: Given, content_type: str = "", *, sized: bool = False) -> dic
         sized: Whether the call's body is the request's own, and so of the same length.
     """
     passed = {REQUEST_ID_HEADER: given.request.request_id}
+    passed |= query(given, idempotency.HEADER)
     if content_type:
         passed["Content-Type"] = content_type
     length = given.request.content_length

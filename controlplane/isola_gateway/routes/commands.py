@@ -6,7 +6,7 @@ from http import HTTPStatus
 
 from quart import Blueprint, Response
 
-from isola_gateway import contract
+from isola_gateway import contract_commands as contract
 from isola_gateway.binding import Given, mount
 from isola_gateway.operation import EVENTS, JSON, OCTETS
 from isola_gateway.ports import Call

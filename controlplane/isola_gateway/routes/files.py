@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from quart import Blueprint, Response
 
-from isola_gateway import contract
+from isola_gateway import contract_files
 from isola_gateway.binding import Given, mount
 from isola_gateway.operation import OCTETS
 from isola_gateway.ports import Call
@@ -16,7 +16,7 @@ _PATH = "/v1/filesystem"
 
 
 class FileRoutes:
-    """Views of files.
+    """Views of what is in files.
 
     Args:
         proxy: The way to the sidecar.
@@ -27,19 +27,22 @@ class FileRoutes:
 
     def blueprint(self) -> Blueprint:
         """Return the routes."""
-        views = ((contract.READ_FILE, self.read), (contract.WRITE_FILE, self.write))
+        views = (
+            (contract_files.READ_FILE, self.read),
+            (contract_files.WRITE_FILE, self.write),
+        )
         return mount(Blueprint("files", __name__), views)
 
     async def read(self, given: Given) -> Response:
-        """Download."""
+        """Download, all of it or a part."""
         call = Call(
             method="GET",
             path=_PATH,
             query=query(given, "path", "container"),
-            headers=headers(given),
+            headers=headers(given) | query(given, "Range", "If-Range"),
             silence_seconds=FILE_SILENCE_SECONDS,
         )
-        return await self._proxy.stream(given["id"], call, OCTETS)
+        return await self._proxy.download(given["id"], call)
 
     async def write(self, given: Given) -> Response:
         """Upload."""
