@@ -1,4 +1,4 @@
-"""Entries as the custom resource holds them, and the chain of digests over that form.
+"""Entries as the custom resource holds them.
 
 One entry of `status.conditions`:
 
@@ -7,25 +7,17 @@ One entry of `status.conditions`:
      "observedGeneration": 1, "actor": "operator",
      "data": {"phase": "Running", "podIP": "10.244.1.7"}, "digest": "9f86d0…"}
 
-`requestId` and `data` are left out when empty. The digest of an entry is
-
-    SHA-256( digest of the entry before it, or the object's UID before the first
-             + LF + the entry without its digest, as JSON with sorted keys, no spaces, UTF-8 )
-
-in lower-case hex: anybody can recompute it with `jq -cjS` and `sha256sum`. It proves to a reader
-that nothing was changed behind the API server's back, as long as the newest digest is known
-from elsewhere; it is not a signature.
+`requestId` and `data` are left out when empty. `chain` says what the digest is and what it proves.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
-from hashlib import sha256
 from typing import Any
 
+from isola_lifecycle.chain import digest
 from isola_lifecycle.log import Condition, Log, Status
 
 
@@ -86,43 +78,3 @@ def decode_time(text: str) -> datetime:
 def sealed(entry: Condition, previous: str) -> Condition:
     """Return `entry` with its digest, chained to the digest `previous`."""
     return replace(entry, digest=digest(encode(entry), previous))
-
-
-def digest(item: Mapping[str, Any], previous: str) -> str:
-    """Return the digest of an item of `status.conditions` that follows the digest `previous`."""
-    content = {key: value for key, value in item.items() if key != "digest"}
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return sha256(f"{previous}\n{text}".encode()).hexdigest()
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """A place where a log is not what its writers wrote.
-
-    Attributes:
-        sequence: The number at which it shows; the change is there or just before.
-        message: What is wrong.
-    """
-
-    sequence: int
-    message: str
-
-
-def faults(uid: str, items: Sequence[Mapping[str, Any]]) -> tuple[Fault, ...]:
-    """Return where consecutive items, oldest first, break the numbering or the chain.
-
-    It reads the items as they are stored, not as they decode, so that a field smuggled in counts
-    as a change. Where the first item is not number 1, its digest is taken as given: what came
-    before is in the archive.
-    """
-    found: list[Fault] = []
-    first = int(items[0]["sequence"]) if items else 1
-    previous = uid if first == 1 else None
-    for expected, item in enumerate(items, start=first):
-        if item["sequence"] != expected:
-            found.append(Fault(expected, f"entry {expected} is missing: found {item['sequence']}"))
-            break
-        if previous is not None and item.get("digest") != digest(item, previous):
-            found.append(Fault(expected, f"entry {expected} does not match its digest"))
-        previous = str(item.get("digest"))
-    return tuple(found)

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from isola_lifecycle.codec import faults
+from isola_lifecycle.chain import faults
 from support.cluster import Cluster, until
 
 LIVES = 10

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from isola_lifecycle.codec import faults
+from isola_lifecycle.chain import faults
 from support.cluster import SANDBOXES, Cluster, until
 
 Create = Callable[..., dict[str, Any]]

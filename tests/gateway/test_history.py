@@ -11,7 +11,7 @@ import pytest
 
 from gateway.fakes import Client, World, fact, started
 from gateway.serving import served
-from isola_lifecycle.codec import faults
+from isola_lifecycle.chain import faults
 from isola_lifecycle.errors import TransientError
 from isola_store.port import Draft
 

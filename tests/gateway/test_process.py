@@ -16,7 +16,7 @@ import httpx
 import isola
 import pytest
 
-from isola_lifecycle.codec import faults
+from isola_lifecycle.chain import faults
 from support.kubernetes_server import NAMESPACE, ApiServer, free_port
 
 pytestmark = pytest.mark.apiserver

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gateway.fakes import START, Client, World, fact, started
-from isola_lifecycle.codec import faults
+from isola_lifecycle.chain import faults
 from isola_lifecycle.errors import ExpectedVersionError
 from isola_lifecycle.log import Fact
 

@@ -21,7 +21,8 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from isola_lifecycle.codec import encode, faults
+from isola_lifecycle.chain import faults
+from isola_lifecycle.codec import encode
 from isola_lifecycle.log import Fact, Log
 from isola_lifecycle.sandbox.conditions import Phase, Type
 from isola_lifecycle.sandbox.decide import (

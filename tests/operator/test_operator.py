@@ -12,7 +12,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from isola_lifecycle.codec import encode, faults
+from isola_lifecycle.chain import faults
+from isola_lifecycle.codec import encode
 from isola_lifecycle.errors import LifecycleError, NotFoundError, TransientError
 from isola_operator.__main__ import run
 from isola_operator.settings import Settings

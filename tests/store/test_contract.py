@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from isola_lifecycle import naming
-from isola_lifecycle.codec import encode, faults
+from isola_lifecycle.chain import faults
+from isola_lifecycle.codec import encode
 from isola_lifecycle.errors import (
     AlreadyExistsError,
     ExpectedVersionError,
