@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given as forall
 from hypothesis import strategies as st
 
-from isola_lifecycle.durations import readable
 from isola_lifecycle.log import Condition, Fact, Status
 from isola_lifecycle.sandbox.conditions import CATALOGUE, Reason, Type
 from isola_lifecycle.sandbox.decide import decide
 from isola_lifecycle.sandbox.fold import extend, fold
 from isola_lifecycle.sandbox.observation import Observation, PodPhase, Refusal
 from isola_lifecycle.sandbox.verdict import ENDINGS, REQUESTS, Verdict, verdict
+from isola_lifecycle.wording import readable
 from support.stories import (
     ACCEPTED,
     EMPTY_POD,

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from isola_lifecycle.durations import readable
 from isola_lifecycle.log import Condition, Status
 from isola_lifecycle.sandbox.conditions import Reason, Type
 from isola_lifecycle.sandbox.fold import State, fold
+from isola_lifecycle.wording import readable
 
 
 @dataclass(frozen=True, slots=True)

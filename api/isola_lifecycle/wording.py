@@ -1,4 +1,4 @@
-"""Durations for people."""
+"""How values are worded for people."""
 
 from __future__ import annotations
 
