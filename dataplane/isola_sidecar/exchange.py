@@ -45,7 +45,7 @@ class Exchange:
         }
         self.answered = False
 
-    async def body(self) -> AsyncIterator[bytes]:
+    async def body(self) -> AsyncIterator[bytes | bytearray]:
         """Yield the request's body as it arrives.
 
         Raises:
@@ -59,7 +59,7 @@ class Exchange:
             if event is h11.NEED_DATA:
                 await self._receive()
             elif isinstance(event, h11.Data):
-                yield bytes(event.data)
+                yield event.data
             else:
                 return
 

@@ -97,7 +97,7 @@ class Replacement:
                 raise
         return self
 
-    def write(self, piece: bytes) -> None:
+    def write(self, piece: bytes | bytearray) -> None:
         """Append a piece of the content."""
         with paths.told_as_problem(self._container, self._asked):
             _write_all(self._temporary, piece)
@@ -143,7 +143,7 @@ class Replacement:
         self._temporary_name = name
 
 
-def _write_all(descriptor: int, piece: bytes) -> None:
+def _write_all(descriptor: int, piece: bytes | bytearray) -> None:
     view = memoryview(piece)
     while view:
         view = view[os.write(descriptor, view) :]

@@ -33,7 +33,7 @@ class Stdin:
         """Give up the reading end, once the program has its own."""
         os.close(self.program_end)
 
-    async def write(self, body: AsyncIterator[bytes]) -> None:
+    async def write(self, body: AsyncIterator[bytes | bytearray]) -> None:
         """Deliver a whole body, without another one's bytes in between.
 
         Raises:
