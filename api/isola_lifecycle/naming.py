@@ -13,6 +13,7 @@ FINALIZER = f"{GROUP}/cleanup"
 # operator has copied them into `Accepted`, nobody reads them again.
 CALLER_ANNOTATION = "isola.run/requested-by"
 REQUEST_ID_ANNOTATION = "isola.run/request-id"
+TRACEPARENT_ANNOTATION = "isola.run/traceparent"
 
 # A courier too, but from one create request to the next under the same key:
 # is this the request that made the object? It decides nothing about the sandbox's life and has no

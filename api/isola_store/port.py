@@ -56,6 +56,7 @@ class Draft:
         labels: `metadata.labels`.
         caller: Who asks, as far as known; the operator writes it into the first entry.
         request_id: The request's id, likewise.
+        traceparent: The request's trace context, likewise.
         request_digest: Of the request's body, where it can be repeated under the same name.
     """
 
@@ -64,6 +65,7 @@ class Draft:
     labels: Mapping[str, str] = field(default_factory=dict[str, str])
     caller: str = ""
     request_id: str = ""
+    traceparent: str = ""
     request_digest: str = ""
 
 
@@ -72,6 +74,7 @@ def courier(draft: Draft) -> dict[str, str]:
     pairs = {
         naming.CALLER_ANNOTATION: draft.caller,
         naming.REQUEST_ID_ANNOTATION: draft.request_id,
+        naming.TRACEPARENT_ANNOTATION: draft.traceparent,
         naming.REQUEST_DIGEST_ANNOTATION: draft.request_digest,
     }
     return {key: value for key, value in pairs.items() if value}

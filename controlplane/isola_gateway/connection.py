@@ -42,6 +42,11 @@ from isola_gateway.ports import SidecarError
 REQUEST_ID_HEADER = "X-Request-Id"
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
+TRACEPARENT_HEADER = "traceparent"
+# Version 00 of W3C Trace Context, neither of whose ids may be all zeros. What is malformed is as
+# good as absent (section 3.3), and nobody is told so.
+_TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+
 # How much of a body waits to be used; the server adds what fits its queue and its sockets.
 BODY_BUFFER_BYTES = 256 * 1024
 # How long the client may take to receive one part of an answer.
@@ -108,6 +113,12 @@ class GatewayRequest(Request):
         """Return the client's id for this request where it is well-formed, else a new one."""
         given = self.headers.get(REQUEST_ID_HEADER, "")
         return given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
+
+    @cached_property
+    def traceparent(self) -> str:
+        """Return the trace context that the client sent, or empty."""
+        given = self.headers.get(TRACEPARENT_HEADER, "").strip()
+        return given if _TRACEPARENT.fullmatch(given) else ""
 
     @property
     def caller(self) -> str:

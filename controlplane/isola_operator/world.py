@@ -73,6 +73,7 @@ class Cluster:
             spec_faults=faults(spec),
             caller=sandbox.annotations.get(naming.CALLER_ANNOTATION, ""),
             request_id=sandbox.annotations.get(naming.REQUEST_ID_ANNOTATION, ""),
+            traceparent=sandbox.annotations.get(naming.TRACEPARENT_ANNOTATION, ""),
             pod=await self._pod(sandbox),
         )
 

@@ -59,6 +59,12 @@ def test_the_first_entry_says_who_asked() -> None:
     seen = world(EMPTY_POD, caller="10.0.0.7", request_id="r-1")
     accepted = given().when(seen).decision.facts[0]
     assert (accepted.actor, accepted.request_id) == ("operator on behalf of 10.0.0.7", "r-1")
+    assert accepted.data == {}
+
+
+def test_the_first_entry_names_the_trace_that_the_request_belongs_to() -> None:
+    accepted = given().when(world(EMPTY_POD, traceparent="00-1-2-01")).decision.facts[0]
+    assert accepted.data == {"traceparent": "00-1-2-01"}
 
 
 def test_a_start_seen_step_by_step_is_recorded_step_by_step() -> None:

@@ -26,6 +26,7 @@ from support.store import SPEC, unique
 pytestmark = pytest.mark.apiserver
 
 PODS = f"/api/v1/namespaces/{NAMESPACE}/pods"
+TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 LIFE = [
     "Accepted",
     "PodCreated",
@@ -167,7 +168,13 @@ async def scene(api_server: ApiServer) -> AsyncGenerator[Scene]:
 
 async def create(scene: Scene, **spec: object) -> str:
     name = unique("operator")
-    draft = Draft(name=name, spec={**SPEC, **spec}, caller="10.0.0.7", request_id="r-1")
+    draft = Draft(
+        name=name,
+        spec={**SPEC, **spec},
+        caller="10.0.0.7",
+        request_id="r-1",
+        traceparent=TRACEPARENT,
+    )
     await scene.store.create(draft)
     return name
 
@@ -181,6 +188,7 @@ async def test_a_life_from_creation_to_kubectl_delete(scene: Scene) -> None:
         assert types(sandbox) == LIFE[:5]
         assert sandbox.log.entries[0].actor == "operator on behalf of 10.0.0.7"
         assert sandbox.log.entries[0].request_id == "r-1"
+        assert sandbox.log.entries[0].data["traceparent"] == TRACEPARENT
         assert sandbox.log.entries[4].data["podIP"] == "10.0.0.1"
         await scene.store.delete(name, uid=sandbox.uid)
         leaving = await scene.until(name, recorded("TerminationRequested", "ObjectDeleted"))

@@ -41,12 +41,14 @@ async def test_who_asked_travels_with_the_draft(store: SandboxStore) -> None:
         labels={"team": "a"},
         caller="10.0.0.7",
         request_id="r-1",
+        traceparent="00-1-2-01",
         request_digest="d-1",
     )
     sandbox = await store.create(draft)
     assert sandbox.labels == {"team": "a"}
     assert sandbox.annotations[naming.CALLER_ANNOTATION] == "10.0.0.7"
     assert sandbox.annotations[naming.REQUEST_ID_ANNOTATION] == "r-1"
+    assert sandbox.annotations[naming.TRACEPARENT_ANNOTATION] == "00-1-2-01"
     assert sandbox.annotations[naming.REQUEST_DIGEST_ANNOTATION] == "d-1"
 
 

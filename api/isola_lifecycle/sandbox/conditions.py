@@ -85,6 +85,7 @@ class Key(StrEnum):
     POD_IP = "podIP"
     CONTAINER = "container"
     EXIT_CODE = "exitCode"
+    TRACEPARENT = "traceparent"
 
 
 OPERATOR = "operator"
@@ -126,6 +127,7 @@ CATALOGUE: tuple[Meaning, ...] = (
         (OPERATOR,),
         (Reason.SPEC_VALID,),
         (Reason.SPEC_INVALID,),
+        (Key.TRACEPARENT,),
     ),
     Meaning(
         Type.POD_CREATED,
@@ -199,6 +201,8 @@ CATALOGUE: tuple[Meaning, ...] = (
         "the sandbox is to be removed, whatever it is doing",
         (OPERATOR, GATEWAY),
         (Reason.CLIENT_REQUEST, Reason.OBJECT_DELETED, Reason.LIFETIME_EXCEEDED),
+        (),
+        (Key.TRACEPARENT,),
     ),
     Meaning(
         Type.TERMINATED,

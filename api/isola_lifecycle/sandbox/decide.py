@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from isola_lifecycle.log import Fact, Status
-from isola_lifecycle.sandbox.conditions import GATEWAY, OPERATOR, Reason, Type, on_behalf
+from isola_lifecycle.sandbox.conditions import GATEWAY, OPERATOR, Key, Reason, Type, on_behalf
 from isola_lifecycle.sandbox.fold import State
 from isola_lifecycle.sandbox.observation import Observation
 from isola_lifecycle.sandbox.rules import (
@@ -93,7 +93,9 @@ def decide(state: State, seen: Observation, *, room: int) -> Decision:
     return _bring_on(state, seen, comings_and_goings=room > RESERVED_ENTRIES)
 
 
-def request_termination(state: State, *, caller: str, request_id: str) -> tuple[Fact, ...]:
+def request_termination(
+    state: State, *, caller: str, request_id: str, traceparent: str = ""
+) -> tuple[Fact, ...]:
     """Return what the gateway appends when a client asks for the sandbox's end."""
     if state.termination_requested or state.terminated:
         return ()
@@ -105,6 +107,7 @@ def request_termination(state: State, *, caller: str, request_id: str) -> tuple[
             message="A client of the REST API asked for the sandbox to be deleted",
             actor=on_behalf(GATEWAY, caller),
             request_id=request_id,
+            data=_trace(traceparent),
         ),
     )
 
@@ -183,7 +186,12 @@ def _acceptance(seen: Observation) -> Fact:
         status=Status.of(valid),
     )
     actor = on_behalf(OPERATOR, seen.caller)
-    return replace(accepted, actor=actor, request_id=seen.request_id)
+    data = _trace(seen.traceparent)
+    return replace(accepted, actor=actor, request_id=seen.request_id, data=data)
+
+
+def _trace(traceparent: str) -> dict[str, str]:
+    return {Key.TRACEPARENT: traceparent} if traceparent else {}
 
 
 def _next_look(state: State, seen: Observation) -> timedelta | None:

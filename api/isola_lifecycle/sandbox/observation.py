@@ -113,6 +113,7 @@ class Observation:
         spec_faults: What makes the spec one that can never run.
         caller: Who asked for the sandbox, as far as known, or empty.
         request_id: The request that created it, or empty.
+        traceparent: Its trace context (W3C Trace Context), or empty.
         pod: Its pod, or None where there is none.
         refusal: The answer to an attempt to create the pod just now, or None.
     """
@@ -125,5 +126,6 @@ class Observation:
     spec_faults: tuple[str, ...] = ()
     caller: str = ""
     request_id: str = ""
+    traceparent: str = ""
     pod: Pod | None = None
     refusal: Refusal | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from isola_gateway import idempotency
 from isola_gateway.binding import Given
-from isola_gateway.connection import REQUEST_ID_HEADER
+from isola_gateway.connection import REQUEST_ID_HEADER, TRACEPARENT_HEADER
 
 
 def query(given: Given, *names: str) -> dict[str, str]:
@@ -22,6 +22,8 @@ def headers(given: Given, content_type: str = "", *, sized: bool = False) -> dic
     """
     passed = {REQUEST_ID_HEADER: given.request.request_id}
     passed |= query(given, idempotency.HEADER)
+    if given.request.traceparent:
+        passed[TRACEPARENT_HEADER] = given.request.traceparent
     if content_type:
         passed["Content-Type"] = content_type
     length = given.request.content_length

@@ -85,6 +85,7 @@ class SandboxRoutes:
             labels=asked.labels or {},
             caller=given.request.caller,
             request_id=given.request.request_id,
+            traceparent=given.request.traceparent,
             request_digest=idempotency.digest_of(asked) if keyed else "",
         )
         sandbox, replayed = await idempotency.created(self._store, draft)
@@ -143,7 +144,10 @@ class SandboxRoutes:
         # A crash between the two writes is no harm: the operator deletes what it finds requested.
         sandbox = await self._store.read(name)
         facts = request_termination(
-            fold(sandbox.log), caller=given.request.caller, request_id=given.request.request_id
+            fold(sandbox.log),
+            caller=given.request.caller,
+            request_id=given.request.request_id,
+            traceparent=given.request.traceparent,
         )
         if facts and not sandbox.deleting:
             entries = extend(sandbox.log, facts, at=self._clock(), generation=sandbox.generation)
