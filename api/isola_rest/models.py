@@ -24,6 +24,7 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 from pydantic.config import JsonDict
 
+from isola_lifecycle.durations import LONGEST_SECONDS
 from isola_lifecycle.sandbox.conditions import Phase
 from isola_rest import quantities
 from isola_rest.identifiers import ContainerName, SandboxId, SnapshotName
@@ -215,6 +216,17 @@ class CreateSandboxRequest(Body):
         return self
 
 
+class ChangeSandboxRequest(Body):
+    """What is to change of a living sandbox."""
+
+    timeout_seconds: Annotated[int, Field(ge=1, le=LONGEST_SECONDS), BeforeValidator(_whole)] = (
+        Field(
+            description="Lifetime, as at creation: counted from the acceptance of the sandbox, not"
+            " from this request. It must end in the future.",
+        )
+    )
+
+
 class SandboxSummary(Wire):
     """A sandbox in a list."""
 
@@ -229,7 +241,12 @@ class SandboxResponse(SandboxSummary):
 
     pod_template: PodTemplateInfo
     startup_timeout_seconds: int = DEFAULT_STARTUP_TIMEOUT_SECONDS
-    timeout_seconds: int | None = None
+    timeout_seconds: int | None = Field(
+        default=None, description="Lifetime, as it was last set. Absent: no limit."
+    )
+    expires_at: datetime | None = Field(
+        default=None, description="When the lifetime is over; absent while it has not begun."
+    )
     network: Network | None = None
     termination_policy: TerminationPolicy | None = None
     reason: str | None = Field(

@@ -11,6 +11,7 @@ from isola_gateway.contract_commands import COMMANDS
 from isola_gateway.contract_files import FILES
 from isola_gateway.operation import EVENTS, TEXT, Operation
 from isola_rest.models import (
+    ChangeSandboxRequest,
     CreateSandboxRequest,
     Health,
     History,
@@ -69,6 +70,17 @@ GET_HISTORY = Operation(
     parameters=(parameters.ID, parameters.ORDER, parameters.FOLLOW, parameters.LAST_SEQUENCE),
     problems=(404, 422),
 )
+CHANGE_SANDBOX = Operation(
+    id="changeSandbox",
+    method="PATCH",
+    path="/v1/sandboxes/{id}",
+    tag="Sandboxes",
+    summary="Give a living sandbox another lifetime",
+    answer=SandboxResponse,
+    body=ChangeSandboxRequest,
+    parameters=(parameters.ID,),
+    problems=(400, 404, 408, 409, 413, 415, 422, 429, 503),
+)
 DELETE_SANDBOX = Operation(
     id="deleteSandbox",
     method="DELETE",
@@ -119,6 +131,7 @@ OPERATIONS: tuple[Operation, ...] = (
     LIST_SANDBOXES,
     GET_SANDBOX,
     GET_HISTORY,
+    CHANGE_SANDBOX,
     DELETE_SANDBOX,
     *COMMANDS,
     *FILES,

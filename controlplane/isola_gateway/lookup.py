@@ -39,7 +39,7 @@ class Lookup:
         Raises:
             ProblemError: 404, there is none.
         """
-        return self._view.get(name) or await self._live(name)
+        return self._view.get(name) or await self.live(name)
 
     async def address(self, name: str) -> str:
         """Return the IP address of the running sandbox of that name.
@@ -50,7 +50,7 @@ class Lookup:
         copy = self._view.get(name)
         if copy and (address := _address(fold(copy.log))):
             return address
-        sandbox = await self._live(name)
+        sandbox = await self.live(name)
         if address := _address(fold(sandbox.log)):
             return address
         raise ProblemError(HTTPStatus.CONFLICT, _why_not(sandbox))
@@ -118,7 +118,12 @@ class Lookup:
         except TimeoutError:
             return
 
-    async def _live(self, name: str) -> Sandbox:
+    async def live(self, name: str) -> Sandbox:
+        """Return the sandbox of that name as the API server has it now.
+
+        Raises:
+            ProblemError: 404, there is none.
+        """
         try:
             return await self._store.read(name)
         except NotFoundError as error:

@@ -7,11 +7,13 @@ may hold anything there; it must still be shown.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from http import HTTPStatus
 from typing import Any, TypeVar, cast
 
+from isola_lifecycle.durations import span
 from isola_lifecycle.naming import container_name
-from isola_lifecycle.sandbox.fold import fold
+from isola_lifecycle.sandbox.fold import State, fold
 from isola_rest.labels import shown
 from isola_rest.models import (
     DEFAULT_STARTUP_TIMEOUT_SECONDS,
@@ -120,7 +122,8 @@ def response_of(sandbox: Sandbox) -> SandboxResponse:
         labels=shown(sandbox.labels) or None,
         pod_template=PodTemplateInfo(containers=_containers(spec)),
         startup_timeout_seconds=spec.get("startupTimeoutSeconds", DEFAULT_STARTUP_TIMEOUT_SECONDS),
-        timeout_seconds=spec.get("timeoutSeconds"),
+        timeout_seconds=_seconds(state, spec),
+        expires_at=state.deadline(lifetime_of(spec)),
         network=_stored(Network, spec.get("network")),
         termination_policy=_stored(TerminationPolicy, spec.get("terminationPolicy")),
         reason=told.reason if told else None,
@@ -128,6 +131,17 @@ def response_of(sandbox: Sandbox) -> SandboxResponse:
         exit_code=state.outcome.exit_code if state.outcome else None,
         node=state.node or None,
     )
+
+
+def lifetime_of(spec: Mapping[str, Any]) -> timedelta | None:
+    """Return the lifetime that a specification promises, or None for no limit."""
+    seconds = spec.get("timeoutSeconds")
+    return span(seconds) if seconds else None
+
+
+def _seconds(state: State, spec: Mapping[str, Any]) -> int | None:
+    changed = state.changed_lifetime
+    return int(changed.total_seconds()) if changed else spec.get("timeoutSeconds")
 
 
 def _stored(model: type[W], value: Any) -> W | None:

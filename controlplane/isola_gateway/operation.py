@@ -57,7 +57,7 @@ class Operation:
     """
 
     id: str
-    method: Literal["GET", "POST", "DELETE"]
+    method: Literal["GET", "POST", "PATCH", "DELETE"]
     path: str
     tag: str
     summary: str

@@ -7,10 +7,11 @@ missing pod is looked for on the API server: too much follows from its absence.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from isola_lifecycle import naming
+from isola_lifecycle.durations import span
 from isola_lifecycle.errors import AlreadyExistsError, NotFoundError, RejectedError
 from isola_lifecycle.sandbox.decide import (
     AddFinalizer,
@@ -68,8 +69,8 @@ class Cluster:
             now=now,
             deleting=sandbox.deleting,
             finalizer=naming.FINALIZER in sandbox.finalizers,
-            startup_timeout=timedelta(seconds=spec.get("startupTimeoutSeconds", 90)),
-            lifetime=timedelta(seconds=lifetime) if lifetime else None,
+            startup_timeout=span(spec.get("startupTimeoutSeconds", 90)),
+            lifetime=span(lifetime) if lifetime else None,
             spec_faults=faults(spec),
             caller=sandbox.annotations.get(naming.CALLER_ANNOTATION, ""),
             request_id=sandbox.annotations.get(naming.REQUEST_ID_ANNOTATION, ""),

@@ -9,6 +9,7 @@ import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -152,8 +153,15 @@ class PopulousView(MemoryView):
         self.store.leaving.add(name)
 
 
+class StandingClock(Clock):
+    """Always the same instant, so that every lifetime is still to come."""
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
 async def populous() -> Quart:
-    clock, view = Clock(), PopulousView()
+    clock, view = StandingClock(), PopulousView()
     store = PopulousSandboxes(view, clock)
     view.store, store.leaving = store, set()
     populated = World(clock, view, store, PlausibleSidecars())

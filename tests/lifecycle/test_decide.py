@@ -16,9 +16,9 @@ from isola_lifecycle.sandbox.decide import (
     DeletePod,
     RemoveFinalizer,
     decide,
-    request_termination,
 )
 from isola_lifecycle.sandbox.fold import fold
+from isola_lifecycle.sandbox.intents import request_termination
 from isola_lifecycle.sandbox.observation import Container, Observation, Pod, PodPhase, Refusal
 from support.stories import (
     ACCEPTED,

@@ -33,9 +33,9 @@ from isola_lifecycle.sandbox.decide import (
     DeletePod,
     RemoveFinalizer,
     decide,
-    request_termination,
 )
 from isola_lifecycle.sandbox.fold import extend, fold
+from isola_lifecycle.sandbox.intents import request_termination
 from isola_lifecycle.sandbox.observation import Container, Observation, Pod, PodPhase, Refusal
 from support.stories import START, UID, assert_in_catalogue
 

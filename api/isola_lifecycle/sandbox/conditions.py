@@ -29,6 +29,7 @@ class Type(StrEnum):
     READY = "Ready"
     CONTAINER_EXITED = "ContainerExited"
     SUCCEEDED = "Succeeded"
+    TIMEOUT_CHANGED = "TimeoutChanged"
     TERMINATION_REQUESTED = "TerminationRequested"
     TERMINATED = "Terminated"
 
@@ -86,6 +87,7 @@ class Key(StrEnum):
     CONTAINER = "container"
     EXIT_CODE = "exitCode"
     TRACEPARENT = "traceparent"
+    TIMEOUT_SECONDS = "timeoutSeconds"
 
 
 OPERATOR = "operator"
@@ -197,6 +199,14 @@ CATALOGUE: tuple[Meaning, ...] = (
         (Key.CONTAINER, Key.EXIT_CODE),
     ),
     Meaning(
+        Type.TIMEOUT_CHANGED,
+        "the lifetime is this one, no longer the specification's; the latest counts",
+        (GATEWAY,),
+        (Reason.CLIENT_REQUEST,),
+        (),
+        (Key.TIMEOUT_SECONDS, Key.TRACEPARENT),
+    ),
+    Meaning(
         Type.TERMINATION_REQUESTED,
         "the sandbox is to be removed, whatever it is doing",
         (OPERATOR, GATEWAY),
@@ -216,3 +226,8 @@ CATALOGUE: tuple[Meaning, ...] = (
 def on_behalf(writer: str, caller: str) -> str:
     """Return the actor of an entry that `writer` appends for `caller` (empty: for itself)."""
     return f"{writer} on behalf of {caller}" if caller else writer
+
+
+def traced(traceparent: str) -> dict[str, str]:
+    """Return `data` with the trace that an entry belongs to (empty: none is known)."""
+    return {Key.TRACEPARENT.value: traceparent} if traceparent else {}

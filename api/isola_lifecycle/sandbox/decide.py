@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from isola_lifecycle.log import Fact, Status
-from isola_lifecycle.sandbox.conditions import GATEWAY, OPERATOR, Key, Reason, Type, on_behalf
+from isola_lifecycle.sandbox.conditions import OPERATOR, Reason, Type, on_behalf, traced
 from isola_lifecycle.sandbox.fold import State
 from isola_lifecycle.sandbox.observation import Observation
 from isola_lifecycle.sandbox.rules import (
@@ -93,25 +93,6 @@ def decide(state: State, seen: Observation, *, room: int) -> Decision:
     return _bring_on(state, seen, comings_and_goings=room > RESERVED_ENTRIES)
 
 
-def request_termination(
-    state: State, *, caller: str, request_id: str, traceparent: str = ""
-) -> tuple[Fact, ...]:
-    """Return what the gateway appends when a client asks for the sandbox's end."""
-    if state.termination_requested or state.terminated:
-        return ()
-    return (
-        Fact(
-            type=Type.TERMINATION_REQUESTED,
-            status=Status.TRUE,
-            reason=Reason.CLIENT_REQUEST,
-            message="A client of the REST API asked for the sandbox to be deleted",
-            actor=on_behalf(GATEWAY, caller),
-            request_id=request_id,
-            data=_trace(traceparent),
-        ),
-    )
-
-
 def _see_out(state: State, seen: Observation) -> Decision:
     if not state.termination_requested:
         # Intent first: a crash after the deletion of the pod must not look like an accident.
@@ -146,7 +127,7 @@ def _keep(state: State, seen: Observation) -> Decision:
     commands = _removal(seen)
     deadline = lifetime_deadline(state, seen)
     if deadline and seen.now >= deadline:
-        return Decision(commands=commands, facts=(expiry(seen),))
+        return Decision(commands=commands, facts=(expiry(state, seen),))
     return Decision(commands=commands, requeue_after=deadline - seen.now if deadline else None)
 
 
@@ -186,17 +167,14 @@ def _acceptance(seen: Observation) -> Fact:
         status=Status.of(valid),
     )
     actor = on_behalf(OPERATOR, seen.caller)
-    data = _trace(seen.traceparent)
+    data = traced(seen.traceparent)
     return replace(accepted, actor=actor, request_id=seen.request_id, data=data)
-
-
-def _trace(traceparent: str) -> dict[str, str]:
-    return {Key.TRACEPARENT: traceparent} if traceparent else {}
 
 
 def _next_look(state: State, seen: Observation) -> timedelta | None:
     anchor = state.accepted_at or seen.now
-    deadlines = [anchor + seen.lifetime] if seen.lifetime else []
+    lifetime = state.lifetime(seen.lifetime)
+    deadlines = [anchor + lifetime] if lifetime else []
     if not state.ever_ready:
         deadlines.append(anchor + seen.startup_timeout)
     if seen.refusal:

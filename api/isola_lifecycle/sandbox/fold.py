@@ -11,11 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import reduce
 from typing import Any, NamedTuple
 
 from isola_lifecycle.codec import sealed
+from isola_lifecycle.durations import span
 from isola_lifecycle.log import Condition, Fact, Log, Status, numbered
 from isola_lifecycle.sandbox.conditions import Key, Phase, Type
 
@@ -69,6 +70,7 @@ class State(NamedTuple):
         ever_ready: Whether they ever were.
         pod_ip: Where, or empty.
         exited: Names of the containers whose exit is recorded.
+        changed_lifetime: What somebody set its lifetime to, or None for the specification's.
         outcome: How it ended, or None.
         termination_requested: Whether somebody asked for its end.
         terminated: Whether nothing is left of it.
@@ -83,9 +85,19 @@ class State(NamedTuple):
     ever_ready: bool = False
     pod_ip: str = ""
     exited: frozenset[str] = frozenset()
+    changed_lifetime: timedelta | None = None
     outcome: Outcome | None = None
     termination_requested: bool = False
     terminated: bool = False
+
+    def lifetime(self, promised: timedelta | None) -> timedelta | None:
+        """Return how long it may exist, where its specification says `promised`."""
+        return self.changed_lifetime or promised
+
+    def deadline(self, promised: timedelta | None) -> datetime | None:
+        """Return when its lifetime is over, or None where it has no limit or has not begun."""
+        lifetime = self.lifetime(promised)
+        return self.accepted_at + lifetime if self.accepted_at and lifetime else None
 
     @property
     def phase(self) -> Phase:
@@ -125,6 +137,8 @@ def _changes(state: State, entry: Condition) -> dict[str, Any]:  # noqa: C901 - 
             return {"trouble": _trouble(entry)}
         case Type.CONTAINER_EXITED:
             return {"exited": state.exited | {entry.data.get(Key.CONTAINER, "")}}
+        case Type.TIMEOUT_CHANGED:
+            return _changed_lifetime(entry)
         case Type.SUCCEEDED if state.outcome is None:
             return {"outcome": _outcome(entry), "ready": False}
         case Type.TERMINATION_REQUESTED:
@@ -176,6 +190,12 @@ def _outcome(entry: Condition) -> Outcome:
         at=entry.last_transition_time,
         exit_code=int(code) if _is_integer(code) else None,
     )
+
+
+def _changed_lifetime(entry: Condition) -> dict[str, Any]:
+    text = entry.data.get(Key.TIMEOUT_SECONDS, "")
+    seconds = int(text) if text.isdecimal() else 0
+    return {"changed_lifetime": span(seconds)} if seconds else {}
 
 
 def _is_integer(text: str) -> bool:

@@ -163,7 +163,7 @@ def _of_a_lost_pod(state: State, seen: Observation) -> Iterator[Fact]:
 def _of_an_expired_lifetime(state: State, seen: Observation) -> Iterator[Fact]:
     deadline = lifetime_deadline(state, seen)
     if deadline and seen.now >= deadline:
-        end = expiry(seen)
+        end = expiry(state, seen)
         yield from _closing(state, Reason.LIFETIME_EXCEEDED, end.message)
         yield end
 
@@ -200,17 +200,16 @@ ENDINGS: tuple[Rule, ...] = (
 
 def lifetime_deadline(state: State, seen: Observation) -> datetime | None:
     """Return when the sandbox's lifetime is over, or None where it has no limit."""
-    if state.accepted_at is None or seen.lifetime is None:
-        return None
-    return state.accepted_at + seen.lifetime
+    return state.deadline(seen.lifetime)
 
 
-def expiry(seen: Observation) -> Fact:
+def expiry(state: State, seen: Observation) -> Fact:
     """Return that the end of the sandbox is due by its own lifetime."""
+    source = "TimeoutChanged" if state.changed_lifetime else "spec.timeoutSeconds"
     return fact(
         Type.TERMINATION_REQUESTED,
         Reason.LIFETIME_EXCEEDED,
-        f"The lifetime of {_seconds(seen.lifetime)} (spec.timeoutSeconds) is over",
+        f"The lifetime of {_seconds(state.lifetime(seen.lifetime))} ({source}) is over",
     )
 
 

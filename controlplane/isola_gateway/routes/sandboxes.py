@@ -18,15 +18,24 @@ from isola_gateway import contract, idempotency, preferences
 from isola_gateway.binding import Given, mount
 from isola_gateway.listing import Choice, page
 from isola_gateway.lookup import Lookup
-from isola_gateway.mapping import response_of, spec_of
+from isola_gateway.mapping import lifetime_of, response_of, spec_of
 from isola_gateway.parameters import LONGEST_WAIT_SECONDS
 from isola_gateway.ports import SandboxView, SandboxWriter
 from isola_gateway.routes.answers import model_answer, no_content
 from isola_lifecycle.errors import ExpectedVersionError, NotFoundError
-from isola_lifecycle.sandbox.decide import request_termination
+from isola_lifecycle.log import Fact
+from isola_lifecycle.sandbox.decide import RESERVED_ENTRIES
 from isola_lifecycle.sandbox.fold import extend, fold
+from isola_lifecycle.sandbox.intents import (
+    Asker,
+    Denial,
+    Obstacle,
+    change_lifetime,
+    request_termination,
+)
 from isola_rest.identifiers import derived_id, generated_id
-from isola_rest.models import CreateSandboxRequest
+from isola_rest.models import ChangeSandboxRequest, CreateSandboxRequest
+from isola_rest.problem import ProblemError, Violation
 from isola_store.port import Draft, Sandbox
 
 # The published client looks right after it has created a sandbox, and then once a second. A
@@ -37,6 +46,8 @@ YOUNG = timedelta(seconds=10)
 # Another writer needs milliseconds between two of its appends; so many losses in a row do not
 # happen to one who reads again each time.
 _APPEND_ATTEMPTS = 8
+
+_FULL = "The sandbox's log is full up to what is kept free for its end; try again later"
 
 
 class SandboxRoutes:
@@ -70,6 +81,7 @@ class SandboxRoutes:
             (contract.CREATE_SANDBOX, self.create),
             (contract.LIST_SANDBOXES, self.list),
             (contract.GET_SANDBOX, self.get),
+            (contract.CHANGE_SANDBOX, self.change),
             (contract.DELETE_SANDBOX, self.delete),
         )
         return mount(Blueprint("sandboxes", __name__), views)
@@ -127,18 +139,47 @@ class SandboxRoutes:
     async def delete(self, given: Given) -> Response:
         """Record who wants it gone, then mark it for deletion."""
         name = given["id"]
-        async for attempt in AsyncRetrying(
-            retry=retry_if_exception_type(ExpectedVersionError),
-            stop=stop_after_attempt(_APPEND_ATTEMPTS),
-            wait=wait_random_exponential(multiplier=0.01, max=0.2),
-            reraise=True,
-        ):
+        async for attempt in _attempts():
             with attempt:
                 try:
                     await self._terminate(name, given)
                 except NotFoundError:
                     return no_content()
         return no_content()
+
+    async def change(self, given: Given) -> Response:
+        """Record another lifetime; the operator goes by it."""
+        asked = await given.json(ChangeSandboxRequest)
+        sandbox: Sandbox | None = None
+        async for attempt in _attempts():
+            with attempt:
+                sandbox = await self._change(given, asked.timeout_seconds)
+        assert sandbox is not None  # noqa: S101 - the last attempt returns or raises
+        await self._lookup.caught_up(sandbox.name, sandbox.log.version)
+        return model_answer(response_of(sandbox))
+
+    async def _change(self, given: Given, seconds: int) -> Sandbox:
+        sandbox = await self._lookup.live(given["id"])
+        request = given.request
+        asker = Asker(
+            caller=request.caller,
+            request_id=request.request_id,
+            now=self._clock(),
+            traceparent=request.traceparent,
+        )
+        facts = change_lifetime(fold(sandbox.log), lifetime_of(sandbox.spec), seconds, asker)
+        if isinstance(facts, Denial):
+            raise _denied(facts)
+        if sandbox.deleting:
+            raise ProblemError(HTTPStatus.CONFLICT, "The sandbox is Terminating")
+        if facts and sandbox.log.room <= RESERVED_ENTRIES:
+            raise ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, _FULL, headers={"Retry-After": "5"})
+        return await self._append(sandbox, facts) if facts else sandbox
+
+    async def _append(self, sandbox: Sandbox, facts: tuple[Fact, ...]) -> Sandbox:
+        entries = extend(sandbox.log, facts, at=self._clock(), generation=sandbox.generation)
+        version = sandbox.log.version
+        return await self._store.append(sandbox.name, entries, expected_version=version)
 
     async def _terminate(self, name: str, given: Given) -> None:
         # A crash between the two writes is no harm: the operator deletes what it finds requested.
@@ -150,7 +191,23 @@ class SandboxRoutes:
             traceparent=given.request.traceparent,
         )
         if facts and not sandbox.deleting:
-            entries = extend(sandbox.log, facts, at=self._clock(), generation=sandbox.generation)
-            sandbox = await self._store.append(name, entries, expected_version=sandbox.log.version)
+            sandbox = await self._append(sandbox, facts)
         await self._store.delete(name, uid=sandbox.uid)
         await self._lookup.caught_up(name, sandbox.log.version)
+
+
+def _attempts() -> AsyncRetrying:
+    return AsyncRetrying(
+        retry=retry_if_exception_type(ExpectedVersionError),
+        stop=stop_after_attempt(_APPEND_ATTEMPTS),
+        wait=wait_random_exponential(multiplier=0.01, max=0.2),
+        reraise=True,
+    )
+
+
+def _denied(denial: Denial) -> ProblemError:
+    if denial.obstacle is Obstacle.ENDED:
+        return ProblemError(HTTPStatus.CONFLICT, denial.message)
+    violation = Violation(location="body.timeoutSeconds", message=denial.message)
+    detail = f"{violation.location}: {violation.message}"
+    return ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, detail, violations=(violation,))

@@ -1,0 +1,105 @@
+"""What somebody asks of a sandbox, as facts for its log. An intent is recorded before its effect.
+
+Whoever asks and is asked for nothing new is answered with no facts: a repeated request is the
+same request.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import Enum, auto
+
+from isola_lifecycle.durations import span
+from isola_lifecycle.log import Fact, Status
+from isola_lifecycle.sandbox.conditions import GATEWAY, Key, Reason, Type, on_behalf, traced
+from isola_lifecycle.sandbox.fold import State
+
+
+class Obstacle(Enum):
+    """Why an intent cannot be."""
+
+    ENDED = auto()
+    PAST = auto()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Denial:
+    """An intent that comes too late.
+
+    Attributes:
+        obstacle: Why, for programs.
+        message: Why, for people.
+    """
+
+    obstacle: Obstacle
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asker:
+    """Who asks, when.
+
+    Attributes:
+        caller: As far as known, or empty.
+        request_id: The request's id.
+        now: The instant, UTC.
+        traceparent: The trace that it belongs to, or empty.
+    """
+
+    caller: str
+    request_id: str
+    now: datetime
+    traceparent: str = ""
+
+
+def request_termination(
+    state: State, *, caller: str, request_id: str, traceparent: str = ""
+) -> tuple[Fact, ...]:
+    """Return what the gateway appends when a client asks for the sandbox's end."""
+    if state.termination_requested or state.terminated:
+        return ()
+    return (
+        Fact(
+            type=Type.TERMINATION_REQUESTED,
+            status=Status.TRUE,
+            reason=Reason.CLIENT_REQUEST,
+            message="A client of the REST API asked for the sandbox to be deleted",
+            actor=on_behalf(GATEWAY, caller),
+            request_id=request_id,
+            data=traced(traceparent),
+        ),
+    )
+
+
+def change_lifetime(
+    state: State, promised: timedelta | None, seconds: int, asker: Asker
+) -> tuple[Fact, ...] | Denial:
+    """Return what the gateway appends when a client gives the sandbox another lifetime.
+
+    Args:
+        state: What the log amounts to.
+        promised: The specification's lifetime, or None.
+        seconds: The whole lifetime, counted from acceptance, as at creation.
+        asker: Who asks.
+    """
+    if state.outcome or state.termination_requested or state.terminated:
+        return Denial(obstacle=Obstacle.ENDED, message=f"The sandbox is {state.phase}")
+    wanted = span(seconds)
+    if wanted == state.lifetime(promised):
+        return ()
+    end = (state.accepted_at or asker.now) + wanted
+    if end <= asker.now:
+        message = f"It would have ended at {end:%Y-%m-%dT%H:%M:%SZ}; delete it to end it now"
+        return Denial(obstacle=Obstacle.PAST, message=message)
+    return (
+        Fact(
+            type=Type.TIMEOUT_CHANGED,
+            status=Status.TRUE,
+            reason=Reason.CLIENT_REQUEST,
+            message=f"A client of the REST API set the lifetime to {seconds} s from acceptance",
+            actor=on_behalf(GATEWAY, asker.caller),
+            request_id=asker.request_id,
+            data={Key.TIMEOUT_SECONDS.value: str(seconds), **traced(asker.traceparent)},
+        ),
+    )
