@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from . import launcher
 from .commands import Commands
 from .processes import Processes
+from .repeats import Repeats
 from .routes import route
 from .server import Server
 
@@ -35,7 +36,8 @@ async def _serve(listener: socket.socket, channel: socket.socket) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, os._exit, 0)
     commands = Commands(Processes(channel))
-    await Server(partial(route, commands)).serve(listener)
+    application = partial(Repeats().once, handle=partial(route, commands))
+    await Server(application).serve(listener)
 
 
 def _raise_descriptor_limit() -> None:

@@ -14,7 +14,7 @@ from . import limits
 from .problems import ProblemError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 
 
 class ClientGoneError(Exception):
@@ -44,6 +44,10 @@ class Exchange:
             name.decode("latin-1"): value.decode("latin-1") for name, value in request.headers
         }
         self.answered = False
+        # Called with each piece of the body, an empty one at its end; and with a whole answer,
+        # before it is sent.
+        self.on_body: Callable[[bytes | bytearray], None] | None = None
+        self.on_answer: Callable[[int, bytes, tuple[tuple[str, str], ...]], None] | None = None
 
     async def body(self) -> AsyncIterator[bytes | bytearray]:
         """Yield the request's body as it arrives.
@@ -58,10 +62,13 @@ class Exchange:
             event = self._http.next_event()
             if event is h11.NEED_DATA:
                 await self._receive()
-            elif isinstance(event, h11.Data):
-                yield event.data
-            else:
+                continue
+            piece = event.data if isinstance(event, h11.Data) else b""
+            if self.on_body:
+                self.on_body(piece)
+            if not piece:
                 return
+            yield piece
 
     async def json(self) -> Any:
         """Return the parsed JSON body.
@@ -85,6 +92,8 @@ class Exchange:
         self, status: int, content: bytes = b"", headers: tuple[tuple[str, str], ...] = ()
     ) -> None:
         """Send a whole answer."""
+        if self.on_answer:
+            self.on_answer(status, content, headers)
         fixed = () if status == 204 else (("Content-Length", str(len(content))),)  # noqa: PLR2004
         # One write, and so one packet: each costs a system call here and a wake-up there.
         await self._send(

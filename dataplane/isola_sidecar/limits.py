@@ -96,5 +96,11 @@ REMOVED_DEPTH: Final = 200
 REMOVAL_PASSES: Final = 16
 """Over one directory. Sandboxed code can fill it as fast as it is emptied."""
 
+REPEATS: Final = 4096
+"""Requests with an Idempotency-Key whose answers are kept, a few hundred bytes each."""
+
+REPEATS_SECONDS: Final = 3600.0
+"""How long; a client that tries again after that has given up before."""
+
 CONTAINERS_SECONDS: Final = 5.0
 """How long the answer to "which is the only container?" holds; it costs a walk over /proc."""

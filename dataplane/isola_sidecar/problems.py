@@ -65,6 +65,11 @@ class ProblemError(Exception):
         self.headers = headers
         self.closes = closes
 
+    @property
+    def all_headers(self) -> tuple[tuple[str, str], ...]:
+        """What the answer's head says, the kind of its body included."""
+        return (("Content-Type", "application/problem+json"), *self.headers)
+
     def render(self) -> bytes:
         """Return the body: `{"type","title","status","detail","errors":[…]}`."""
         document: dict[str, Any] = {

@@ -139,5 +139,4 @@ async def _answer_problem(exchange: Exchange, problem: ProblemError) -> None:
     """
     if exchange.answered:
         raise ClientGoneError from problem
-    headers = (("Content-Type", "application/problem+json"), *problem.headers)
-    await exchange.answer(problem.status, problem.render(), headers)
+    await exchange.answer(problem.status, problem.render(), problem.all_headers)

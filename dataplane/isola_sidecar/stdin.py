@@ -11,6 +11,7 @@ import os
 from typing import TYPE_CHECKING
 
 from . import limits
+from .exchange import ClientGoneError
 from .problems import ProblemError
 
 if TYPE_CHECKING:
@@ -37,14 +38,16 @@ class Stdin:
         """Deliver a whole body, without another one's bytes in between.
 
         Raises:
-            ProblemError: 409 when the program has ended, closed its stdin, or takes nothing.
+            ProblemError: 409 when the program has ended, closed its stdin, or takes nothing; also
+                when the body broke off after a part was delivered, so that a repeat under the
+                same key does not deliver that part again.
+            ClientGoneError: The client left before anything was delivered.
         """
         self._refuse_if_closed()
         self._writers += 1
         try:
             async with self._turn:
-                async for piece in body:
-                    await self._deliver(memoryview(piece))
+                await self._deliver_all(body)
         finally:
             self._writers -= 1
             if self._closing and self._writers == 0:
@@ -69,6 +72,24 @@ class Stdin:
     def _refuse_if_closed(self) -> None:
         if self._closing:
             raise ProblemError(409, "stdin is closed: the command has exited or closed it")
+
+    async def _deliver_all(self, body: AsyncIterator[bytes | bytearray]) -> None:
+        delivered = 0
+        while True:
+            try:
+                piece = await anext(body, b"")
+            except (ClientGoneError, ProblemError) as broken:
+                if not delivered:
+                    raise
+                raise ProblemError(
+                    409,
+                    f"the write broke off after {delivered} bytes, which are delivered: "
+                    "send the rest as a write of its own",
+                ) from broken
+            if not piece:
+                return
+            await self._deliver(memoryview(piece))
+            delivered += len(piece)
 
     async def _deliver(self, piece: memoryview) -> None:
         while piece:
