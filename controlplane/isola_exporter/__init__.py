@@ -1,0 +1,1 @@
+"""Exports each life in the log as a trace, log records and metrics, by OpenTelemetry."""
