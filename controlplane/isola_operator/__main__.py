@@ -104,6 +104,7 @@ def _cluster(client: KubernetesClient, settings: Settings) -> Cluster:
             sidecar_image=settings.sidecar_image,
             sidecar_pull_policy=settings.sidecar_pull_policy,
             priority_class=settings.priority_class,
+            node_loss_seconds=settings.node_loss_seconds,
             image_pull_secrets=settings.image_pull_secrets,
             version=settings.version,
         ),

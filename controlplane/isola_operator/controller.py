@@ -17,6 +17,15 @@ from isola_operator.queue import WorkQueue
 # Sandboxes worked on at once. Each waits for the API server most of the time.
 WORKERS = 16
 
+_INDIGESTIBLE = (
+    LifecycleError,
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    TypeError,
+    ValueError,
+)
+
 Reconcile = Callable[[str], Awaitable[timedelta | None]]
 
 
@@ -58,7 +67,7 @@ class Controller:
             delay = self.queue.retry(name)
             log.warning("reconcile_delayed", error=str(error), retry_seconds=round(delay, 3))
             return "delayed"
-        except (LifecycleError, ArithmeticError, LookupError, TypeError, ValueError):
+        except _INDIGESTIBLE:
             # One sandbox that we cannot digest must not stop the others.
             delay = self.queue.retry(name)
             log.exception("reconcile_failed", retry_seconds=round(delay, 3))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from isola_lifecycle.naming import SIDECAR_CONTAINER
@@ -35,17 +36,21 @@ def decode_pod(item: Json) -> OwnedPod:
     metadata, spec, status = item["metadata"], item.get("spec", {}), item.get("status", {})
     conditions = {c["type"]: c for c in status.get("conditions", ())}
     scheduled = conditions.get("PodScheduled", {})
+    disruption = _if_true(conditions.get("DisruptionTarget", {}))
     pod = Pod(
         name=metadata["name"],
         uid=metadata["uid"],
         phase=_phase(status),
         deleting="deletionTimestamp" in metadata,
+        deletion_due=_time(metadata.get("deletionTimestamp")),
         node=spec.get("nodeName", ""),
         ip=status.get("podIP", ""),
         ready=conditions.get("Ready", {}).get("status") == "True",
+        unreachable=_unreachable(conditions),
         sidecar_ready=_sidecar_ready(status),
         unschedulable=_unschedulable(scheduled),
-        disruption=_disruption(conditions.get("DisruptionTarget", {})),
+        disruption=disruption.get("message", ""),
+        disruption_reason=disruption.get("reason", ""),
         reason=status.get("reason", ""),
         message=status.get("message", ""),
         containers=_containers(spec, status),
@@ -75,10 +80,23 @@ def _unschedulable(condition: Json) -> str:
     return condition.get("message", "no reason given") if failed else ""
 
 
-def _disruption(condition: Json) -> str:
-    if condition.get("status") != "True":
-        return ""
-    return f"{condition.get('reason', '')}: {condition.get('message', '')}"
+def _unreachable(conditions: Mapping[str, Json]) -> bool:
+    # A kubelet writes both conditions at once. Readiness goes alone where a gate is closed, or
+    # where the node controller took it: it has not heard of the node (`MarkPodsNotReady`).
+    ready, containers = conditions.get("Ready", {}), conditions.get("ContainersReady", {})
+    return (
+        ready.get("status") == "False"
+        and containers.get("status") == "True"
+        and ready.get("reason") != "ReadinessGatesNotReady"
+    )
+
+
+def _if_true(condition: Json) -> Json:
+    return condition if condition.get("status") == "True" else {}
+
+
+def _time(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
 
 
 def _containers(spec: Json, status: Json) -> tuple[Container, ...]:

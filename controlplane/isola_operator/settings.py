@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+# Of a number of seconds: some 300 years.
+_SECONDS_DIGITS = 10
+
 UNRELEASED = "v0.0.0-dev"
 
 
@@ -25,6 +28,7 @@ class Settings:
         runtime_class: RuntimeClass of sandbox pods.
         priority_class: PriorityClass of sandbox pods, or empty.
         image_pull_secrets: Names of secrets for sandbox images.
+        node_loss_seconds: How long a sandbox stays bound to a node that does not answer.
         metrics_port: Port of `/metrics`.
         health_port: Port of `/healthz` and `/readyz`.
         leader_election: Whether to take turns with other replicas.
@@ -42,6 +46,7 @@ class Settings:
     runtime_class: str = "gvisor"
     priority_class: str = ""
     image_pull_secrets: tuple[str, ...] = ()
+    node_loss_seconds: int = 60
     metrics_port: int = 8080
     health_port: int = 8081
     leader_election: bool = False
@@ -67,6 +72,7 @@ def settings_from(environment: Mapping[str, str]) -> Settings:
         runtime_class=environment.get("ISOLA_RUNTIME_CLASS", "gvisor"),
         priority_class=environment.get("ISOLA_PRIORITY_CLASS", ""),
         image_pull_secrets=tuple(filter(None, (s.strip() for s in secrets.split(",")))),
+        node_loss_seconds=_seconds(environment, "ISOLA_NODE_LOSS_SECONDS", 60),
         metrics_port=_port(environment, "ISOLA_METRICS_PORT", 8080),
         health_port=_port(environment, "ISOLA_HEALTH_PORT", 8081),
         leader_election=_flag(environment, "ISOLA_LEADER_ELECTION"),
@@ -88,6 +94,13 @@ def _port(environment: Mapping[str, str], name: str, default: int) -> int:
     value = environment.get(name, str(default))
     if not value.isdecimal() or not 0 <= int(value) <= 65535:  # noqa: PLR2004 - TCP's own limit
         raise SettingsError(f"{name} is {value!r}; it must be a port number")
+    return int(value)
+
+
+def _seconds(environment: Mapping[str, str], name: str, default: int) -> int:
+    value = environment.get(name, str(default))
+    if not value.isdecimal() or len(value) > _SECONDS_DIGITS:
+        raise SettingsError(f"{name} is {value!r}; it must be a whole number of seconds")
     return int(value)
 
 

@@ -19,6 +19,7 @@ from isola_lifecycle.sandbox.decide import (
     CreatePod,
     DeleteObject,
     DeletePod,
+    ForcePodAway,
     RemoveFinalizer,
 )
 from isola_lifecycle.sandbox.observation import Observation, Pod, Refusal
@@ -89,6 +90,9 @@ class Cluster:
             case DeletePod(uid):
                 await self._delete_pod(sandbox, uid)
                 return replace(seen, pod=seen.pod and replace(seen.pod, deleting=True))
+            case ForcePodAway(uid):
+                await self._delete_pod(sandbox, uid, gracePeriodSeconds=0)
+                return replace(seen, pod=await self._pod_on_server(sandbox), forced=True)
             case DeleteObject():
                 await self.store.delete(sandbox.name, uid=sandbox.uid)
                 return replace(seen, deleting=True)
@@ -102,6 +106,9 @@ class Cluster:
             return copy.pod
         if sandbox.log.version == 0 and not sandbox.deleting:
             return None  # brand-new: the attempt to create it finds out at no further cost
+        return await self._pod_on_server(sandbox)
+
+    async def _pod_on_server(self, sandbox: Sandbox) -> Pod | None:
         found = await self._read_pod(sandbox)
         return found.pod if found and found.owner_uid == sandbox.uid else None
 
@@ -131,8 +138,13 @@ class Cluster:
         message = f"another pod has the name {naming.pod_name(sandbox.name)}; delete or rename it"
         return replace(seen, refusal=Refusal(final=False, message=message))
 
-    async def _delete_pod(self, sandbox: Sandbox, uid: str) -> None:
-        body = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": uid}}
+    async def _delete_pod(self, sandbox: Sandbox, uid: str, **options: int) -> None:
+        body = {
+            "apiVersion": "v1",
+            "kind": "DeleteOptions",
+            "preconditions": {"uid": uid},
+            **options,
+        }
         try:
             await self.client.request("DELETE", self._pod_path(sandbox), body)
         except (NotFoundError, ConflictError):

@@ -255,7 +255,7 @@ class TestEnds:
         ("pod", "why"),
         [
             (replace(READY_POD, ready=False, sidecar_ready=False), "The sidecar does not run"),
-            (replace(READY_POD, ready=False), "The node is not ready"),
+            (replace(READY_POD, ready=False), "A readiness gate of the pod is closed"),
             (
                 replace(READY_POD, ready=False, containers=(Container(name="c0", running=True),)),
                 "Container c0 is not ready",

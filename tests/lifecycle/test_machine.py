@@ -31,6 +31,7 @@ from isola_lifecycle.sandbox.decide import (
     CreatePod,
     DeleteObject,
     DeletePod,
+    ForcePodAway,
     RemoveFinalizer,
     decide,
 )
@@ -101,11 +102,15 @@ class CrashySandbox(RuleBasedStateMachine):
     # --- the world -----------------------------------------------------------------------------
 
     @precondition(lambda self: self.pod is not None and not self.pod.ended)
-    @rule(step=st.sampled_from(["node", "trouble", "run", "unready", "exit", "fail", "disrupt"]))
+    @rule(
+        step=st.sampled_from(
+            ["node", "trouble", "run", "unready", "exit", "fail", "disrupt", "silent", "lost"]
+        )
+    )
     def the_cluster_moves_the_pod(self, step: str) -> None:
         pod = self.pod
         assert pod is not None
-        self.disturbed |= step == "disrupt"
+        self.disturbed |= step in {"disrupt", "lost"}
         changes: dict[str, dict[str, object]] = {
             "node": {"node": "n1"},
             "trouble": {"containers": (Container(name="sandbox0", waiting_reason="ErrImagePull"),)},
@@ -114,6 +119,7 @@ class CrashySandbox(RuleBasedStateMachine):
                 "phase": PodPhase.RUNNING,
                 "ip": "10.0.0.1",
                 "ready": True,
+                "unreachable": False,
                 "sidecar_ready": True,
                 "containers": (RUNNING,),
             },
@@ -124,6 +130,12 @@ class CrashySandbox(RuleBasedStateMachine):
                 "containers": (Container(name="sandbox0", exit_code=0, exit_reason="Completed"),),
             },
             "fail": {"phase": PodPhase.FAILED, "ready": False, "reason": "Evicted"},
+            "silent": {"ready": False, "unreachable": True},
+            "lost": {
+                "deleting": True,
+                "deletion_due": self.now,
+                "disruption_reason": "DeletionByTaintManager",
+            },
             "disrupt": {"deleting": True, "disruption": "drained"},
         }
         self.set_pod(replace(pod, **changes[step]))  # type: ignore[arg-type]
@@ -249,7 +261,7 @@ class CrashySandbox(RuleBasedStateMachine):
         self.log = self.log.extended(extend(log, facts, at=self.now, generation=1))
         return True
 
-    def perform(self, command: Command, seen: Observation) -> Observation:
+    def perform(self, command: Command, seen: Observation) -> Observation:  # noqa: C901 - a table
         match command:
             case AddFinalizer():
                 self.finalizer = self.exists
@@ -260,6 +272,10 @@ class CrashySandbox(RuleBasedStateMachine):
                 if self.pod and self.pod.uid == uid:
                     self.set_pod(replace(self.pod, deleting=True))
                 return replace(seen, pod=self.pod)
+            case ForcePodAway(uid):
+                if self.pod and self.pod.uid == uid:
+                    self.set_pod(None)
+                return replace(seen, pod=self.pod, forced=True)
             case DeleteObject():
                 self.deleting = self.exists
                 self.exists = self.exists and self.finalizer

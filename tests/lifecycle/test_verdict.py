@@ -82,6 +82,16 @@ STORIES = {
             " low on memory."
         ),
     ),
+    Reason.NODE_LOST: (
+        (
+            (*RUNNING, fact("Ready", "NodeUnreachable", Status.FALSE)),
+            world(None),
+        ),
+        (
+            f"Its node was lost{READY}Node n1 was lost, and the sandbox with it:"
+            " it stopped answering."
+        ),
+    ),
     Reason.POD_DELETED: (
         (RUNNING, world(None)),
         f"Its pod was deleted by something else than Isola{READY}The pod was deleted from outside.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -195,3 +196,32 @@ def test_what_would_not_be_kept_is_not_promised(field: str, value: object) -> No
 @pytest.mark.parametrize("spec", [{}, {"podTemplate": None}, {"podTemplate": {"spec": [1]}}])
 def test_nonsense_has_faults_too(spec: dict[str, Any]) -> None:
     assert faults(spec)
+
+
+UNREACHABLE = {"key": "node.kubernetes.io/unreachable", "operator": "Exists", "effect": "NoExecute"}
+NOT_READY = {**UNREACHABLE, "key": "node.kubernetes.io/not-ready"}
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        pytest.param(
+            [],
+            [{**UNREACHABLE, "tolerationSeconds": 7}, {**NOT_READY, "tolerationSeconds": 7}],
+            id="the installation's patience",
+        ),
+        pytest.param(
+            [UNREACHABLE],
+            [UNREACHABLE, {**NOT_READY, "tolerationSeconds": 7}],
+            id="a template's own goes first",
+        ),
+        pytest.param(
+            [{"operator": "Exists"}], [{"operator": "Exists"}], id="one that tolerates everything"
+        ),
+    ],
+)
+def test_how_long_a_pod_waits_for_its_node(
+    given: list[dict[str, str]], expected: list[dict[str, Any]]
+) -> None:
+    settings = replace(SETTINGS, node_loss_seconds=7)
+    assert build(sandbox({"tolerations": given}), settings)["spec"]["tolerations"] == expected

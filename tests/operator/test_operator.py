@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import aiohttp
@@ -15,7 +16,9 @@ import pytest
 from isola_lifecycle.chain import faults
 from isola_lifecycle.codec import encode
 from isola_lifecycle.errors import LifecycleError, NotFoundError, TransientError
-from isola_operator.__main__ import run
+from isola_lifecycle.sandbox.fold import extend, fold
+from isola_lifecycle.sandbox.intents import Asker, change_lifetime
+from isola_operator.__main__ import run, utc_now
 from isola_operator.settings import Settings
 from isola_store.client import MERGE_PATCH, KubernetesClient
 from isola_store.kubernetes import KubernetesSandboxes, sandboxes_path
@@ -102,6 +105,15 @@ class Scene:
             "containerStatuses": [container(terminated=ended)],
         }
         await self.kubelet_says(name, status)
+
+    async def node_goes_silent(self, name: str, **disruption: str) -> None:
+        conditions = [
+            {"type": "Ready", "status": "False"},
+            {"type": "ContainersReady", "status": "True"},
+        ]
+        if disruption:
+            conditions.append({"type": "DisruptionTarget", "status": "True", **disruption})
+        await self.kubelet_says(name, {"conditions": conditions})
 
     async def kill_pod(self, name: str) -> None:
         body = {"apiVersion": "v1", "kind": "DeleteOptions", "gracePeriodSeconds": 0}
@@ -263,6 +275,43 @@ async def test_a_pod_that_vanishes_ends_its_sandbox(scene: Scene) -> None:
         await scene.kill_pod(name)
         sandbox = await scene.until(name, recorded("Succeeded", "PodDeleted"))
         assert types(sandbox)[-2:] == ["Ready", "Succeeded"]
+
+
+async def test_a_lost_node_is_told_and_its_sandbox_can_be_deleted_without_it(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("isola_lifecycle.sandbox.decide.LOST_NODE_PATIENCE", timedelta(seconds=-30))
+    async with scene.operator():
+        name = await create(scene)
+        await scene.until(name, recorded("PodCreated"))
+        await scene.start(name)
+        await scene.until(name, recorded("Ready", "PodReady"))
+        await scene.node_goes_silent(name)
+        silent = await scene.until(name, recorded("Ready", "NodeUnreachable"))
+        assert "Node n1" in silent.log.entries[-1].message
+        reason = "DeletionByTaintManager"
+        await scene.node_goes_silent(name, reason=reason, message="no-execute taint")
+        await scene.client.request("DELETE", f"{PODS}/{name}-pod")  # nobody ever confirms it
+        lost = await scene.until(name, recorded("Succeeded", "NodeLost"))
+        assert (await scene.client.request("GET", f"{PODS}/{name}-pod"))["metadata"]
+        await scene.store.delete(name, uid=lost.uid)
+        await scene.gone(name)
+
+
+async def test_a_sandbox_lives_as_long_as_it_was_last_told(scene: Scene) -> None:
+    async with scene.operator():
+        name = await create(scene, timeoutSeconds=2)
+        sandbox = await scene.until(name, recorded("PodCreated"))
+        asker = Asker(caller="10.0.0.7", request_id="r-2", now=utc_now())
+        facts = change_lifetime(fold(sandbox.log), timedelta(seconds=2), 4, asker)
+        assert isinstance(facts, tuple)
+        entries = extend(sandbox.log, facts, at=utc_now(), generation=1)
+        await scene.store.append(name, entries, expected_version=sandbox.log.version)
+        ended = await scene.until(name, recorded("Succeeded", "LifetimeExceeded"))
+        lived = (
+            ended.log.entries[-1].last_transition_time - ended.log.entries[0].last_transition_time
+        )
+        assert timedelta(seconds=4) <= lived < timedelta(seconds=6)
 
 
 async def test_a_pod_that_the_api_server_rejects_ends_its_sandbox(scene: Scene) -> None:

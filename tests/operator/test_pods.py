@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -71,7 +72,37 @@ def test_a_container_that_waits_or_ended_says_why() -> None:
 
 def test_a_disruption_is_told() -> None:
     condition = {"type": "DisruptionTarget", "status": "True", "reason": "R", "message": "m"}
-    assert decode_pod(pod({"conditions": [condition]})).pod.disruption == "R: m"
+    seen = decode_pod(pod({"conditions": [condition]})).pod
+    assert (seen.disruption_reason, seen.disruption) == ("R", "m")
+    over = {**condition, "status": "False"}
+    assert decode_pod(pod({"conditions": [over]})).pod.disruption_reason == ""
+
+
+@pytest.mark.parametrize(
+    ("ready", "containers", "unreachable"),
+    [
+        pytest.param({"status": "False"}, "True", True, id="taken by the node controller"),
+        pytest.param({"status": "True"}, "True", False, id="ready"),
+        pytest.param({"status": "False"}, "False", False, id="a container is not"),
+        pytest.param(
+            {"status": "False", "reason": "ReadinessGatesNotReady"}, "True", False, id="a gate"
+        ),
+        pytest.param({}, "True", False, id="not yet told"),
+    ],
+)
+def test_readiness_that_goes_alone_is_the_node_s(
+    ready: dict[str, str], containers: str, *, unreachable: bool
+) -> None:
+    conditions = [{"type": "ContainersReady", "status": containers}]
+    conditions += [{"type": "Ready", **ready}] if ready else []
+    assert decode_pod(pod({"conditions": conditions})).pod.unreachable is unreachable
+
+
+def test_a_pod_on_its_way_out_says_when_it_is_due() -> None:
+    leaving = {**METADATA, "deletionTimestamp": "2026-05-04T03:02:01Z"}
+    seen = decode_pod({"metadata": leaving}).pod
+    assert seen.deleting
+    assert seen.deletion_due == datetime(2026, 5, 4, 3, 2, 1, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("phase", ["Unknown", "SomethingNew"])

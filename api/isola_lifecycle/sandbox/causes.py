@@ -1,4 +1,4 @@
-"""What the kubelet says about a container, in the words of our catalogue."""
+"""What Kubernetes says about a pod and its containers, in the words of our catalogue."""
 
 from __future__ import annotations
 
@@ -36,6 +36,10 @@ _ENDS = {
     "ContainerCannotRun": Reason.START_ERROR,
 }
 
+# Reasons of a pod's condition `DisruptionTarget`: the controllers that give up on a node's pods,
+# `pkg/controller/tainteviction` and `pkg/controller/podgc`.
+_NODE_LOSSES = frozenset({"DeletionByTaintManager", "DeletionByPodGC"})
+
 
 def trouble_of(pod: Pod | None) -> Trouble | None:
     """Return what keeps the pod's first troubled container from starting, if anything does."""
@@ -59,3 +63,8 @@ def exit_of(container: Container) -> tuple[Reason, str]:
     elif container.exit_message:
         message += f": {container.exit_message}"
     return reason, message
+
+
+def is_given_up(pod: Pod) -> bool:
+    """Return whether Kubernetes says that nobody answers for this pod any more."""
+    return pod.unreachable or pod.disruption_reason in _NODE_LOSSES

@@ -51,12 +51,14 @@ class Reason(StrEnum):
     CONTAINER_CREATION_FAILED = "ContainerCreationFailed"
     POD_READY = "PodReady"
     READINESS_LOST = "ReadinessLost"
+    NODE_UNREACHABLE = "NodeUnreachable"
     SANDBOX_ENDED = "SandboxEnded"
     COMPLETED = "Completed"
     ERROR = "Error"
     OOM_KILLED = "OOMKilled"
     START_ERROR = "StartError"
     EVICTED = "Evicted"
+    NODE_LOST = "NodeLost"
     POD_DELETED = "PodDeleted"
     POD_FAILED = "PodFailed"
     STARTUP_TIMEOUT = "StartupTimeout"
@@ -165,7 +167,7 @@ CATALOGUE: tuple[Meaning, ...] = (
         "commands are accepted, at this address",
         (OPERATOR,),
         (Reason.POD_READY,),
-        (Reason.READINESS_LOST, Reason.SANDBOX_ENDED),
+        (Reason.READINESS_LOST, Reason.NODE_UNREACHABLE, Reason.SANDBOX_ENDED),
         (Key.POD_IP,),
     ),
     Meaning(
@@ -184,6 +186,7 @@ CATALOGUE: tuple[Meaning, ...] = (
         (
             *_EXITS,
             Reason.EVICTED,
+            Reason.NODE_LOST,
             Reason.POD_DELETED,
             Reason.POD_FAILED,
             Reason.STARTUP_TIMEOUT,
@@ -218,7 +221,7 @@ CATALOGUE: tuple[Meaning, ...] = (
         Type.TERMINATED,
         "nothing of the sandbox is left in the cluster",
         (OPERATOR,),
-        (Reason.POD_REMOVED,),
+        (Reason.POD_REMOVED, Reason.NODE_LOST),
     ),
 )
 

@@ -17,9 +17,10 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from isola_lifecycle.log import Fact, Status
+from isola_lifecycle.sandbox.causes import is_given_up
 from isola_lifecycle.sandbox.conditions import OPERATOR, Reason, Type, on_behalf, traced
 from isola_lifecycle.sandbox.fold import State
-from isola_lifecycle.sandbox.observation import Observation
+from isola_lifecycle.sandbox.observation import Observation, Pod
 from isola_lifecycle.sandbox.rules import (
     ENDINGS,
     PROGRESS,
@@ -37,6 +38,9 @@ RESERVED_ENTRIES = 24
 
 # How long to wait before a pod that was refused for now is tried again.
 REFUSAL_RETRY = timedelta(seconds=5)
+
+# How long a pod may outlast its grace period on a node that nobody hears from.
+LOST_NODE_PATIENCE = timedelta(seconds=60)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,13 @@ class DeletePod:
 
 
 @dataclass(frozen=True, slots=True)
+class ForcePodAway:
+    """Make sure that nothing is left of the pod of this UID, whatever its node says."""
+
+    uid: str
+
+
+@dataclass(frozen=True, slots=True)
 class DeleteObject:
     """Make sure that the Sandbox is being deleted."""
 
@@ -66,7 +77,7 @@ class RemoveFinalizer:
     """Let the API server remove the Sandbox. The last thing that ever happens to it."""
 
 
-Command = AddFinalizer | CreatePod | DeletePod | DeleteObject | RemoveFinalizer
+Command = AddFinalizer | CreatePod | DeletePod | ForcePodAway | DeleteObject | RemoveFinalizer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,17 +111,34 @@ def _see_out(state: State, seen: Observation) -> Decision:
     if not seen.deleting:
         return Decision(commands=(DeleteObject(),))
     if seen.pod:
-        return Decision(commands=_removal(seen))
+        return _remove(seen.pod, seen)
     if not state.terminated:
-        return Decision(
-            facts=(
-                *not_ready(state, "The sandbox was terminated"),
-                fact(
-                    Type.TERMINATED, Reason.POD_REMOVED, "The pod and all that was in it are gone"
-                ),
-            )
-        )
+        readiness_ends = not_ready(state, "The sandbox was terminated")
+        return Decision(facts=(*readiness_ends, _termination(state, seen)))
     return Decision(commands=(RemoveFinalizer(),) if seen.finalizer else ())
+
+
+def _remove(pod: Pod, seen: Observation) -> Decision:
+    if not (pod.deleting and pod.deletion_due and is_given_up(pod)):
+        return Decision(commands=_removal(seen))
+    # Nothing happens to such a pod any more: we have to look again by ourselves.
+    patience = pod.deletion_due + LOST_NODE_PATIENCE - seen.now
+    if patience > timedelta():
+        return Decision(requeue_after=patience)
+    return Decision(commands=(ForcePodAway(pod.uid),))
+
+
+def _termination(state: State, seen: Observation) -> Fact:
+    lost = state.outcome is not None and state.outcome.reason == Reason.NODE_LOST
+    if not (lost or state.unreachable or seen.forced):
+        return fact(Type.TERMINATED, Reason.POD_REMOVED, "The pod and all that was in it are gone")
+    node = state.node or "unknown"
+    return fact(
+        Type.TERMINATED,
+        Reason.NODE_LOST,
+        f"The pod is gone from the cluster without the word of its node {node}; what may still run"
+        " there ends when its kubelet is back",
+    )
 
 
 def _deletion_of_the_object() -> Fact:

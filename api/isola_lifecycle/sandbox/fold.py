@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from isola_lifecycle.codec import sealed
 from isola_lifecycle.durations import span
 from isola_lifecycle.log import Condition, Fact, Log, Status, numbered
-from isola_lifecycle.sandbox.conditions import Key, Phase, Type
+from isola_lifecycle.sandbox.conditions import Key, Phase, Reason, Type
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +68,7 @@ class State(NamedTuple):
         started: Whether all containers were started.
         ready: Whether commands are accepted.
         ever_ready: Whether they ever were.
+        unreachable: Whether readiness was lost because the node does not answer.
         pod_ip: Where, or empty.
         exited: Names of the containers whose exit is recorded.
         changed_lifetime: What somebody set its lifetime to, or None for the specification's.
@@ -83,6 +84,7 @@ class State(NamedTuple):
     started: bool = False
     ready: bool = False
     ever_ready: bool = False
+    unreachable: bool = False
     pod_ip: str = ""
     exited: frozenset[str] = frozenset()
     changed_lifetime: timedelta | None = None
@@ -177,6 +179,7 @@ def _readiness(state: State, entry: Condition, *, ready: bool) -> dict[str, Any]
     return {
         "ready": ready,
         "ever_ready": state.ever_ready or ready,
+        "unreachable": not ready and entry.reason == Reason.NODE_UNREACHABLE,
         "pod_ip": entry.data.get(Key.POD_IP, state.pod_ip),
     }
 

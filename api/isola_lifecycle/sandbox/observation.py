@@ -56,12 +56,15 @@ class Pod:
         uid: Its UID.
         phase: `status.phase`.
         deleting: Whether it carries a deletion timestamp.
+        deletion_due: That timestamp: when its grace period is over and it should be gone.
         node: `spec.nodeName`, or empty.
         ip: `status.podIP`, or empty.
         ready: Whether its condition `Ready` is True.
+        unreachable: Whether `Ready` was taken from it although all its containers are ready.
         sidecar_ready: Whether the injected sidecar runs and is ready.
         unschedulable: The scheduler's message while it finds no node, or empty.
-        disruption: Reason and message of its condition `DisruptionTarget`, or empty.
+        disruption: Message of its condition `DisruptionTarget`, or empty.
+        disruption_reason: Reason of that condition, or empty.
         reason: `status.reason` (`Evicted` …), or empty.
         message: `status.message`, or empty.
         containers: User containers, in the order of the template.
@@ -71,12 +74,15 @@ class Pod:
     uid: str
     phase: PodPhase = PodPhase.PENDING
     deleting: bool = False
+    deletion_due: datetime | None = None
     node: str = ""
     ip: str = ""
     ready: bool = False
+    unreachable: bool = False
     sidecar_ready: bool = False
     unschedulable: str = ""
     disruption: str = ""
+    disruption_reason: str = ""
     reason: str = ""
     message: str = ""
     containers: tuple[Container, ...] = ()
@@ -116,6 +122,7 @@ class Observation:
         traceparent: Its trace context (W3C Trace Context), or empty.
         pod: Its pod, or None where there is none.
         refusal: The answer to an attempt to create the pod just now, or None.
+        forced: Whether the pod was just removed without the word of its node.
     """
 
     now: datetime
@@ -129,3 +136,4 @@ class Observation:
     traceparent: str = ""
     pod: Pod | None = None
     refusal: Refusal | None = None
+    forced: bool = False

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 
 from isola_lifecycle.log import Fact, Status
-from isola_lifecycle.sandbox.causes import exit_of, trouble_of
+from isola_lifecycle.sandbox.causes import exit_of, is_given_up, trouble_of
 from isola_lifecycle.sandbox.conditions import OPERATOR, Key, Reason, Type
 from isola_lifecycle.sandbox.fold import State
 from isola_lifecycle.sandbox.observation import (
@@ -117,7 +117,8 @@ def readiness(state: State, seen: Observation) -> Iterator[Fact]:
         message = "The sandbox accepts commands"
         yield fact(Type.READY, Reason.POD_READY, message, {Key.POD_IP: pod.ip})
     elif not _accepts_commands(pod):
-        yield from not_ready(state, _why_not_ready(pod), Reason.READINESS_LOST)
+        reason = Reason.NODE_UNREACHABLE if pod.unreachable else Reason.READINESS_LOST
+        yield from not_ready(state, _why_not_ready(pod), reason)
 
 
 # --- the end -----------------------------------------------------------------------------------
@@ -131,6 +132,17 @@ def _of_an_impossible_spec(state: State, seen: Observation) -> Iterator[Fact]:
 def _of_a_rejected_pod(state: State, seen: Observation) -> Iterator[Fact]:
     if seen.refusal and seen.refusal.final:
         yield from _closing(state, Reason.POD_REJECTED, _refusal_message(seen.refusal))
+
+
+def _of_a_lost_node(state: State, seen: Observation) -> Iterator[Fact]:
+    pod = None if is_foreign(state, seen) else seen.pod
+    gone = pod is None or pod.deleting or pod.ended
+    if not state.pod_uid or not gone or (pod and _ended_by_itself(pod)):
+        return
+    if state.unreachable or (pod and is_given_up(pod)):
+        why = pod.disruption if pod and pod.disruption else "it stopped answering"
+        message = f"Node {state.node or 'unknown'} was lost, and the sandbox with it: {why}"
+        yield from _closing(state, Reason.NODE_LOST, message)
 
 
 def _of_an_ended_pod(state: State, seen: Observation) -> Iterator[Fact]:
@@ -156,7 +168,8 @@ def _of_a_lost_pod(state: State, seen: Observation) -> Iterator[Fact]:
     # The root file system went with it. A new pod under the same name would be another sandbox.
     pod = seen.pod
     if state.pod_uid and (pod is None or pod.deleting or is_foreign(state, seen)):
-        why = f": {pod.disruption}" if pod and pod.disruption else ""
+        told = (pod.disruption_reason, pod.disruption) if pod else ()
+        why = "".join(f": {part}" for part in told if part)
         yield from _closing(state, Reason.POD_DELETED, f"The pod was deleted from outside{why}")
 
 
@@ -190,6 +203,7 @@ def _of_a_slow_start(state: State, seen: Observation) -> Iterator[Fact]:
 ENDINGS: tuple[Rule, ...] = (
     _of_an_impossible_spec,
     _of_a_rejected_pod,
+    _of_a_lost_node,
     _of_an_ended_pod,
     _of_a_lost_pod,
     _of_an_expired_lifetime,
@@ -237,6 +251,10 @@ def _exit_data(container: Container | None) -> dict[Key, str]:
     return {Key.CONTAINER: container.name, Key.EXIT_CODE: str(container.exit_code)}
 
 
+def _ended_by_itself(pod: Pod) -> bool:
+    return bool(pod.containers) and all(c.exit_code is not None for c in pod.containers)
+
+
 def _has_started(container: Container) -> bool:
     return container.running or container.exit_code is not None
 
@@ -259,10 +277,14 @@ def _what_is_awaited(pod: Pod | None) -> str:
 
 
 def _why_not_ready(pod: Pod) -> str:
+    if pod.unreachable:
+        return f"Node {pod.node} does not answer; if it stays away, the sandbox is lost"
     if not pod.sidecar_ready:
         return "The sidecar does not run; it is restarted by the kubelet"
     unready = ", ".join(c.name for c in pod.containers if not c.ready)
-    return f"Container {unready} is not ready" if unready else "The node is not ready"
+    return (
+        f"Container {unready} is not ready" if unready else "A readiness gate of the pod is closed"
+    )
 
 
 def _seconds(span: timedelta | None) -> str:

@@ -52,6 +52,9 @@ ENDINGS = {
         "Its node ran short of something and evicted it",
         "create it anew; requests near what it really uses keep it from being the first to go",
     ),
+    Reason.NODE_LOST: _Ending(
+        "Its node was lost", "create it anew; what was on that node cannot be had back"
+    ),
     Reason.POD_DELETED: _Ending(
         "Its pod was deleted by something else than Isola",
         "the API server's audit log tells by whom; to end a sandbox, delete the Sandbox",

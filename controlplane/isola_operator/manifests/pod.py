@@ -35,6 +35,8 @@ SINK_DNS = {
 # the user asked for. It has none for ephemeral storage, where declared limits are summed.
 SIDECAR_RESOURCES = {"cpu": "1m", "memory": "1Mi"}
 
+NODE_TAINTS = ("node.kubernetes.io/unreachable", "node.kubernetes.io/not-ready")
+
 OWN_PREFIXES = ("isola.run/", "dev.gvisor.")
 
 
@@ -48,6 +50,7 @@ class PodSettings:
         sidecar_pull_policy: Its pull policy, or empty.
         priority_class: PriorityClass, or empty.
         image_pull_secrets: Added to the template's.
+        node_loss_seconds: How long a pod stays bound to a node that does not answer.
         version: Release of the operator, and so of the sidecar that it injects.
     """
 
@@ -56,6 +59,7 @@ class PodSettings:
     sidecar_pull_policy: str = ""
     priority_class: str = ""
     image_pull_secrets: tuple[str, ...] = ()
+    node_loss_seconds: int = 60
     version: str = ""
 
 
@@ -123,12 +127,31 @@ def _spec(template: Json, settings: PodSettings) -> dict[str, Any]:
         "imagePullSecrets": [*(template.get("imagePullSecrets") or []), *secrets],
         "dnsPolicy": "None",
         "dnsConfig": SINK_DNS,
+        "tolerations": _tolerations(template.get("tolerations") or [], settings),
         "containers": [_container(c) for c in template["containers"]],
         "initContainers": [*(template.get("initContainers") or []), _sidecar(settings)],
     }
     if settings.priority_class:
         spec["priorityClassName"] = settings.priority_class
     return spec
+
+
+def _tolerations(given: list[Json], settings: PodSettings) -> list[Json]:
+    # As the admission plug-in DefaultTolerationSeconds does, which has 300 s for everybody.
+    told = {toleration.get("key") for toleration in given}
+    if None in told or "" in told:
+        return given  # tolerates everything, for ever
+    ours = [
+        {
+            "key": key,
+            "operator": "Exists",
+            "effect": "NoExecute",
+            "tolerationSeconds": settings.node_loss_seconds,
+        }
+        for key in NODE_TAINTS
+        if key not in told
+    ]
+    return [*given, *ours]
 
 
 def _container(template: Json) -> dict[str, Any]:
