@@ -15,6 +15,7 @@ from .processes import Processes
 from .repeats import Repeats
 from .routes import route
 from .server import Server
+from .sidecar import Sidecar, Streams
 
 if TYPE_CHECKING:
     import socket
@@ -35,8 +36,8 @@ async def _serve(listener: socket.socket, channel: socket.socket) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, os._exit, 0)
-    commands = Commands(Processes(channel))
-    application = partial(Repeats().once, handle=partial(route, commands))
+    sidecar = Sidecar(Commands(Processes(channel)), Streams())
+    application = partial(Repeats().once, handle=partial(route, sidecar))
     await Server(application).serve(listener)
 
 

@@ -11,80 +11,21 @@ import os
 import signal
 import time
 from collections import deque
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Final
 
 from . import containers, limits, rootfs, spawning
-from .output import Output
+from .command import Command, Ending, Order, create, ending
 from .problems import ProblemError
 from .processes import Processes, Standing
-from .stdin import Stdin
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
-    """What a client asked to run."""
-
-    argv: tuple[str, ...]
-    environment: dict[str, str]
-    directory: str | None
-    timeout_seconds: int | None
-    container: str | None
+    from .terminal import Size
 
 
-@dataclass(frozen=True, slots=True)
-class Ending:
-    """How a command ended.
-
-    `exit_code` is -1 unless the program itself exited. `cause` is Exited, Signalled, TimedOut or
-    Lost (its launcher was killed, so nobody knows); `signal` names the signal, if one did it.
-    """
-
-    exit_code: int
-    cause: str
-    signal: str | None = None
-
-
-@dataclass(slots=True, kw_only=True, eq=False)
-class Command:
-    """One command, running while `ending` is None."""
-
-    id: str
-    mark: int
-    container: str
-    argv: tuple[str, ...]
-    root: int
-    stdin: Stdin
-    stdout: Output
-    stderr: Output
-    ended: asyncio.Event = field(default_factory=asyncio.Event)
-    ending: Ending | None = None
-    ended_at: float = 0.0
-    timed_out: bool = False
-    timer: asyncio.TimerHandle | None = None
-
-    async def wait(self, seconds: float) -> None:
-        """Return at the command's end, or after `seconds`."""
-        try:
-            async with asyncio.timeout(seconds):
-                await self.ended.wait()
-        except TimeoutError:
-            return
-
-    def finish(self, ending: Ending) -> None:
-        """Record the end, complete the streams and wake everyone who waits."""
-        if self.timer:
-            self.timer.cancel()
-        self.stdin.program_ended()
-        self.stdout.finish()
-        self.stderr.finish()
-        os.close(self.root)
-        self.ending = ending
-        self.ended_at = time.monotonic()
-        self.ended.set()
+_TERM: Final = b"xterm-256color"
+"""What most people's terminals and libraries in browsers are."""
 
 
 class Commands:
@@ -131,7 +72,14 @@ class Commands:
             directory = _open_directory(container, root, order.directory)
         except ProcessLookupError:
             raise ProblemError(409, f"container {container.name!r} has exited") from None
-        command = _new_command(order, container.name, root)
+        if order.terminal:
+            environment.setdefault(b"TERM", _TERM)
+        try:
+            command = create(order, container.name, root)
+        except BaseException:
+            os.close(directory)
+            os.close(root)
+            raise
         try:
             await self._launch(command, directory, environment)
         except BaseException:
@@ -149,6 +97,12 @@ class Commands:
             await self._processes.kill(command.mark)
         else:
             await self._processes.signal(command.mark, number)
+
+    async def resize(self, command: Command, size: Size) -> None:
+        """Give a command's terminal another size, and tell its programs."""
+        if command.terminal and command.ending is None:
+            command.terminal.resize(size)
+            await self._processes.tell_size(command.mark)
 
     async def _launch(
         self, command: Command, directory: int, environment: dict[bytes, bytes]
@@ -170,7 +124,7 @@ class Commands:
                 each.close_program_end()
 
     def _end(self, command: Command, status: int | None) -> None:
-        command.finish(_ending(command, status))
+        command.finish(ending(command, status))
         self._finished.append(command)
         self._with_output.append(command)
         # Now for the others, and again when this one's grace is over.
@@ -209,35 +163,6 @@ def give_up_outputs(kept: deque[Command], *, now: float) -> None:
         size -= oldest.stdout.size + oldest.stderr.size
 
 
-def describe(command: Command) -> dict[str, Any]:
-    """Return `{"exitCode": null}` while it runs, then also its cause and signal."""
-    ending = command.ending
-    if ending is None:
-        return {"exitCode": None}
-    described: dict[str, Any] = {"exitCode": ending.exit_code, "cause": ending.cause}
-    if ending.signal:
-        described["signal"] = ending.signal
-    return described
-
-
-def _new_command(order: Order, container: str, root: int) -> Command:
-    number = bytearray(os.urandom(16))  # a version 4 UUID; `uuid` imports too much for it
-    number[6] = number[6] & 0x0F | 0x40
-    number[8] = number[8] & 0x3F | 0x80
-    text = number.hex()
-    return Command(
-        id="-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:])),
-        # Far above any real limit, so that no process carries it by accident.
-        mark=1 << 61 | int.from_bytes(os.urandom(7)),
-        container=container,
-        argv=order.argv,
-        root=root,
-        stdin=Stdin(),
-        stdout=Output(root),
-        stderr=Output(root),
-    )
-
-
 def _environment(inherited: dict[bytes, bytes], asked: dict[str, str]) -> dict[bytes, bytes]:
     merged = {b"PATH": spawning.DEFAULT_PATH} | inherited
     merged |= {os.fsencode(name): os.fsencode(value) for name, value in asked.items()}
@@ -256,13 +181,3 @@ def _open_directory(container: containers.Container, root: int, asked: str | Non
     except OSError as failed:
         os.close(root)
         raise ProblemError(400, f"cwd {asked!r} in the container: {failed.strerror}") from failed
-
-
-def _ending(command: Command, status: int | None) -> Ending:
-    if status is None:
-        return Ending(-1, "Lost")
-    code = os.waitstatus_to_exitcode(status)
-    if code >= 0:
-        return Ending(code, "Exited")
-    name = signal.Signals(-code).name if -code in set(signal.Signals) else f"SIGRT{-code}"
-    return Ending(-1, "TimedOut" if command.timed_out else "Signalled", name)

@@ -121,6 +121,20 @@ class Exchange:
         """End the answer cleanly."""
         await self._send(h11.EndOfMessage())
 
+    async def switch_protocols(
+        self, headers: tuple[tuple[str, str], ...]
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter, bytes]:
+        """Answer 101 and hand the connection over, with what has come of the next protocol.
+
+        Raises:
+            ProblemError: 400 when the request has a body.
+        """
+        if not isinstance(self._http.next_event(), h11.EndOfMessage):
+            raise ProblemError(400, "a request for another protocol takes no body")
+        self.answered = True
+        await self._send(h11.InformationalResponse(status_code=101, headers=[*headers]))
+        return self._reader, self._writer, self._http.trailing_data[0]
+
     @asynccontextmanager
     async def while_connected(self) -> AsyncGenerator[None]:
         """Interrupt the enclosed work as soon as the client leaves.

@@ -12,8 +12,9 @@ Why a process of its own:
   the sidecar's. It keeps the capability itself, as ptrace(2) asks a tracer for its target's.
 
 It talks over one SEQPACKET socket. In: `start <mark>` with the descriptors of `Start`,
-`kill <mark>`, `signal <mark> <number>`. Out: `exited <mark> <wait status>`. When the socket
-closes, the sidecar is gone: running commands are killed, as nobody could see or stop them.
+`kill <mark>`, `signal <mark> <number>`, `resized <mark>`. Out: `exited <mark> <wait status>`.
+When the socket closes, the sidecar is gone: running commands are killed, as nobody could see or
+stop them.
 
 After the first `start` its root is a container's. From then on nothing may be imported, or
 looked up by a path that is not meant for that root; /proc is reached through a descriptor.
@@ -106,6 +107,8 @@ class _Launcher:
                 self._start(int(mark), descriptors)
             case [b"kill", mark]:
                 self._dying[int(mark)] = limits.KILL_PASSES
+            case [b"resized", mark]:
+                self._tell_size(int(mark))
             case [b"signal", mark, number]:
                 self._signal(int(mark), int(number))
             case _:
@@ -140,6 +143,16 @@ class _Launcher:
                 os.killpg(self._running[mark], number)
             except (ProcessLookupError, PermissionError):
                 return
+
+    def _tell_size(self, mark: int) -> None:
+        """Tell all of a terminal's session of its new size.
+
+        The kernel tells the foreground group, but gVisor tells nobody, nor does it say which
+        group that is. To whom it means nothing SIGWINCH does nothing.
+        """
+        if leader := self._running.get(mark):
+            session = [each for each in procfs.processes(self._proc) if each.session == leader]
+            lineage.send(self._proc, session, signal.SIGWINCH)
 
     def _reap(self) -> None:
         while True:

@@ -59,6 +59,22 @@ CONNECTIONS: Final = 1024
 RUNNING_COMMANDS: Final = 512
 """At once. Each costs three pipes; sandboxed code could otherwise exhaust the descriptors."""
 
+STREAMS: Final = 256
+"""Output streams, terminals and watches at once: far above what people look at, and together with
+the commands far below what descriptors and connections allow."""
+
+PING_SECONDS: Final = 20.0
+"""Between two pings to a terminal's viewer; below usual proxy time-outs."""
+
+VIEWER_SECONDS: Final = 60.0
+"""A viewer that sends nothing for that long, no answer to a ping either, is gone."""
+
+TERMINAL_LINES: Final = 1000
+"""Rows or columns of a terminal at most; programs allocate for their product."""
+
+CONTROL_BYTES: Final = 256
+"""Of a text frame from a viewer, which says a size."""
+
 KEPT_OUTPUTS: Final = 512
 """Finished commands whose output is kept. Two open files each, far below the descriptor limit."""
 

@@ -25,11 +25,20 @@ if TYPE_CHECKING:
 class Output:
     """What a program wrote so far, and whether there will be more."""
 
-    def __init__(self, root: int, create: Callable[[int], int] = rootfs.create_unnamed) -> None:
-        """Make a pipe; `root` is borrowed until `finish`, to create the file at the first byte."""
+    def __init__(
+        self,
+        root: int,
+        create: Callable[[int], int] = rootfs.create_unnamed,
+        terminal: tuple[int, int] | None = None,
+    ) -> None:
+        """Make a pipe, or take over the ends of a terminal: its reader's and its programs'.
+
+        `root` is borrowed until `finish`, to create the file at the first byte.
+        """
         self._root = root
         self._create = create
-        self._pipe, self.program_end = os.pipe()
+        self._is_pipe = terminal is None
+        self._pipe, self.program_end = terminal or os.pipe()
         os.set_blocking(self._pipe, False)
         # Refused over the user's quota of pipe pages (fcntl(2)); then the default has to do.
         with suppress(OSError):
@@ -54,10 +63,14 @@ class Output:
         At most the pipe's capacity: all the program wrote is in there, and a child that goes on
         writing could otherwise keep this busy for ever.
         """
-        left = fcntl.fcntl(self._pipe, fcntl.F_GETPIPE_SZ) if self._pipe >= 0 else 0
-        while left > 0 and (taken := self._take()):
+        left = limits.PIPE_BYTES
+        if self._is_pipe and self._pipe >= 0:
+            left = fcntl.fcntl(self._pipe, fcntl.F_GETPIPE_SZ)
+        while left > 0 and self._pipe >= 0 and (taken := self._take()):
             left -= taken
         self.ended = True
+        if not self._is_pipe and self._pipe >= 0:
+            self._close_pipe()  # nobody looks at it any more: to hang up is what terminals do
         self._notify()
 
     def give_up(self) -> None:
@@ -129,6 +142,8 @@ class Output:
             block = os.read(self._pipe, limits.RECEIVE_BYTES)
         except BlockingIOError:
             return 0
+        except OSError:  # EIO: a terminal that no program has open any more
+            block = b""
         if not block:
             self._close_pipe()
         elif not self.ended and self.lost is None:

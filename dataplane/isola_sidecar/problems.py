@@ -18,6 +18,7 @@ _TITLES: Final = {
     413: "Content Too Large",
     416: "Range Not Satisfiable",
     422: "Unprocessable Entity",
+    426: "Upgrade Required",
     429: "Too Many Requests",
     431: "Request Header Fields Too Large",
     500: "Internal Server Error",

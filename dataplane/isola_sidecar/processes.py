@@ -67,6 +67,10 @@ class Processes:
         """Order a signal to the process group of the program with `mark`, if it still runs."""
         await self._send(b"signal %d %d" % (mark, number))
 
+    async def tell_size(self, mark: int) -> None:
+        """Order that the programs of a terminal be told that its size has changed."""
+        await self._send(b"resized %d" % mark)
+
     def _listen(self) -> None:
         self._channel.setblocking(False)  # noqa: FBT003 - the socket's own signature
         asyncio.get_running_loop().add_reader(self._channel, self._receive)

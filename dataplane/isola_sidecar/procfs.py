@@ -18,10 +18,14 @@ _RSS_LIMIT: Final = re.compile(rb"^Max resident set +(\d+)", re.MULTILINE)
 
 
 class Process(NamedTuple):
-    """One process at one moment. `pid` and `start_time` (in ticks since boot) identify it."""
+    """One process at one moment. `pid` and `start_time` (in ticks since boot) identify it.
+
+    `session` is the pid of the one that made the session it is in.
+    """
 
     pid: int
     parent: int
+    session: int
     start_time: int
     zombie: bool
 
@@ -55,7 +59,8 @@ def process(proc: int, pid: int) -> Process:
     parentheses: fields count from the last `)`.
     """
     fields = _read(proc, pid, "stat").rpartition(b")")[2].split()
-    return Process(pid, int(fields[1]), int(fields[19]), zombie=fields[0] in (b"Z", b"X"))
+    zombie = fields[0] in (b"Z", b"X")
+    return Process(pid, int(fields[1]), int(fields[3]), int(fields[19]), zombie)
 
 
 def environment(proc: int, pid: int) -> dict[bytes, bytes]:

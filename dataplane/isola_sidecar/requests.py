@@ -13,8 +13,9 @@ import signal
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from . import limits
-from .commands import Order
+from .command import Order
 from .problems import ProblemError, Violation, invalid, refused
+from .terminal import Size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
 _COMMAND_ID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _CONTAINER: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _NUMBER: Final = re.compile(r"[0-9]{1,18}")
-_FIELDS: Final = ("args", "env", "cwd", "timeoutSeconds", "$schema")
+_FIELDS: Final = ("args", "env", "cwd", "timeoutSeconds", "terminal", "$schema")
+_SIZE: Final = ("rows", "columns")
+_SIZE_MESSAGE: Final = f"must be rows and columns, each 1 to {limits.TERMINAL_LINES}"
 _INT64_MAX: Final = (1 << 63) - 1
 
 
@@ -138,6 +141,18 @@ def last_event_id(headers: Mapping[str, str]) -> int:
     return int(text)
 
 
+def offset(query: Mapping[str, str]) -> int:
+    """Return `?offset=`, 0 when it is not given.
+
+    Raises:
+        ProblemError: 422.
+    """
+    text = query.get("offset", "0")
+    if not _NUMBER.fullmatch(text):
+        raise invalid("query.offset", "must be a byte offset, 0 or more", text)
+    return int(text)
+
+
 def order(document: Any, container_name: str | None) -> Order:
     """Return what a POST of a command asks for.
 
@@ -155,7 +170,19 @@ def order(document: Any, container_name: str | None) -> Order:
         directory=fields.get("cwd"),
         timeout_seconds=fields.get("timeoutSeconds"),
         container=container_name,
+        terminal=size(fields["terminal"]) if fields.get("terminal") is not None else None,
     )
+
+
+def size(document: Any) -> Size:
+    """Return the size that `{"rows": …, "columns": …}` says.
+
+    Raises:
+        ProblemError: 422.
+    """
+    if not _is_size(document):
+        raise invalid("body.terminal", _SIZE_MESSAGE, document)
+    return Size(document["rows"], document["columns"])
 
 
 def _violations(document: dict[str, Any]) -> Iterator[Violation]:
@@ -168,6 +195,8 @@ def _violations(document: dict[str, Any]) -> Iterator[Violation]:
     yield from _optional(
         document, "timeoutSeconds", _is_timeout, "must be a whole number, 1 or more"
     )
+
+    yield from _optional(document, "terminal", _is_size, _SIZE_MESSAGE)
 
 
 def _optional(
@@ -218,3 +247,13 @@ def _is_path(value: Any) -> bool:
 
 def _is_timeout(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= _INT64_MAX
+
+
+def _is_size(value: Any) -> bool:
+    if not isinstance(value, dict) or set(cast("dict[Any, Any]", value)) != set(_SIZE):
+        return False
+    lines = cast("dict[str, Any]", value).values()
+    return all(
+        isinstance(each, int) and not isinstance(each, bool) and 1 <= each <= limits.TERMINAL_LINES
+        for each in lines
+    )

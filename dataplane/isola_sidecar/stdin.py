@@ -21,9 +21,15 @@ if TYPE_CHECKING:
 class Stdin:
     """The writing end of a program's standard input."""
 
-    def __init__(self, *, stall_seconds: float = limits.STDIN_STALL_SECONDS) -> None:
+    def __init__(
+        self,
+        terminal: tuple[int, int] | None = None,
+        *,
+        stall_seconds: float = limits.STDIN_STALL_SECONDS,
+    ) -> None:
+        """Make a pipe, or take over the ends of a terminal: its programs' and its writer's."""
         self._stall_seconds = stall_seconds
-        self.program_end, self._pipe = os.pipe()
+        self.program_end, self._pipe = terminal or os.pipe()
         os.set_blocking(self._pipe, False)
         self._turn = asyncio.Lock()
         self._writers = 0
@@ -99,7 +105,7 @@ class Stdin:
                 piece = piece[os.write(self._pipe, piece) :]
             except BlockingIOError:
                 await self._wait_for_room()
-            except BrokenPipeError:
+            except OSError:  # EPIPE; EIO of a terminal
                 self._closing = True
                 raise ProblemError(409, "the command has closed its stdin") from None
 

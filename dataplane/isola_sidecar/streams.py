@@ -11,6 +11,10 @@ from __future__ import annotations
 import codecs
 from typing import Final
 
+NO_CACHE: Final = ("Cache-Control", "no-cache, private")
+HEADERS: Final = (NO_CACHE, ("X-Accel-Buffering", "no"))
+"""Of every answer that is read while it is written, besides its type."""
+
 KEEPALIVE: Final = b": keepalive\n\n"
 
 _EACH_BYTE: Final = "isola-each-byte"

@@ -8,7 +8,18 @@ import pytest
 from sidecar.pods import DATAPLANE
 
 # Measured under gVisor, each costs 3 to 30 ms of start, for nothing that is needed here.
-HEAVY = ("http", "email", "uuid", "ssl", "_ssl", "argparse", "random", "hashlib", "tempfile")
+HEAVY = (
+    "http",
+    "email",
+    "uuid",
+    "ssl",
+    "_ssl",
+    "argparse",
+    "random",
+    "hashlib",
+    "tempfile",
+    "wsproto",
+)
 
 
 def _imported(statement: str) -> set[str]:
