@@ -13,6 +13,7 @@ components() {
   cat <<'EOF'
 isola-operator        isola_operator operator api/isola_lifecycle api/isola_store controlplane/isola_operator
 isola-api-gateway     isola_gateway  gateway  api/isola_lifecycle api/isola_store api/isola_rest controlplane/isola_gateway
+isola-exporter        isola_exporter exporter api/isola_lifecycle api/isola_store controlplane/isola_exporter
 isola-sandbox-sidecar isola_sidecar  sidecar  dataplane/isola_sidecar
 EOF
 }

@@ -1,0 +1,167 @@
+"""Wiring: the only place that reads clock and environment, and the only one that knows it all."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+
+import structlog
+from aiohttp import web
+from opentelemetry.sdk.resources import OTELResourceDetector, Resource
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
+from isola_exporter import probes
+from isola_exporter.backlog import Backlog
+from isola_exporter.delivery import Delivery
+from isola_exporter.following import Following, census
+from isola_exporter.measuring import Measuring
+from isola_exporter.otlp import OtlpSink
+from isola_exporter.settings import Settings, SettingsError, settings_from
+from isola_store.client import KubernetesClient
+from isola_store.port import Sandbox
+from isola_store.reflector import Reflector, sandbox_reflector
+
+# A pod has 30 s to end; what is left of them is for the metrics' last export.
+FLUSH_SECONDS = 10
+
+
+def utc_now() -> datetime:
+    """Return the time by which windows and delays are judged."""
+    return datetime.now(UTC)  # noqa: TID251 - the clock is read here and nowhere else
+
+
+async def run(settings: Settings, stop: asyncio.Event) -> None:
+    """Export until `stop` is set; then deliver what is known, and return."""
+    resource = _resource(settings)
+    backlog = Backlog(settings.window, utc_now())
+    async with AsyncExitStack() as stack:
+        client = await KubernetesClient.connect(settings.kubeconfig or None)
+        await stack.enter_async_context(client)
+        sandboxes = sandbox_reflector(client, settings.namespace)
+        measuring = Measuring(
+            resource if "metrics" in settings.signals else None,
+            lambda: census(sandboxes.list()),
+        )
+        stack.push_async_callback(asyncio.to_thread, measuring.close)
+        sink = OtlpSink(resource, settings.signals, settings.version)
+        stack.callback(sink.close)
+        failures = _own_metrics(measuring.registry, backlog)
+        delivery = Delivery(backlog, sink, measuring.measure, utc_now, failures.inc)
+        following = Following(sandboxes, backlog, settings.namespace, utc_now, delivery.wake)
+        await _serve_probes(stack, settings, sandboxes, measuring)
+        async with asyncio.TaskGroup() as group:
+            reading = [
+                group.create_task(following.follow(sandboxes)),
+                group.create_task(following.sweep()),
+            ]
+            work = group.create_task(_deliver(delivery, sandboxes))
+            await stop.wait()
+            for task in reading:
+                task.cancel()
+            delivery.finish()
+            await asyncio.wait({work}, timeout=FLUSH_SECONDS)
+            work.cancel()
+    structlog.get_logger().info("exporter_stopped", undelivered=backlog.pending)
+
+
+async def _deliver(delivery: Delivery, sandboxes: Reflector[Sandbox]) -> None:
+    await sandboxes.wait_synced()
+    await delivery.run()
+
+
+def _resource(settings: Settings) -> Resource:
+    # What OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES say wins.
+    own = Resource.create({"service.name": "isola", "service.version": settings.version})
+    return own.merge(OTELResourceDetector().detect())
+
+
+def _own_metrics(registry: CollectorRegistry, backlog: Backlog) -> Counter:
+    def lag() -> float:
+        oldest = backlog.oldest()
+        return max((utc_now() - oldest).total_seconds(), 0) if oldest else 0
+
+    Gauge(
+        "isola_exporter_lag_seconds",
+        "Age of the oldest entry that is not delivered yet.",
+        registry=registry,
+    ).set_function(lag)
+    Gauge(
+        "isola_exporter_pending_entries",
+        "Entries that are not delivered yet.",
+        registry=registry,
+    ).set_function(lambda: backlog.pending)
+    Gauge(
+        "isola_exporter_gaps",
+        "Pieces of logs that never arrived: their record was gone.",
+        registry=registry,
+    ).set_function(lambda: backlog.gaps)
+    return Counter(
+        "isola_exporter_failures_total",
+        "Attempts to deliver that failed; each is made again.",
+        registry=registry,
+    )
+
+
+async def _serve_probes(
+    stack: AsyncExitStack,
+    settings: Settings,
+    sandboxes: Reflector[Sandbox],
+    measuring: Measuring,
+) -> None:
+    def exposition(request: web.Request) -> web.Response:
+        measuring.refresh()
+        return probes.exposition(request, measuring.registry)
+
+    health: dict[str, probes.Answer] = {
+        "/healthz": lambda _: probes.status(ok=True),
+        "/readyz": lambda _: probes.status(ok=sandboxes.synced),
+    }
+    for routes, port in (
+        (health, settings.health_port),
+        ({"/metrics": exposition}, settings.metrics_port),
+    ):
+        runner = await probes.serve(routes, port)
+        stack.push_async_callback(runner.cleanup)
+
+
+def _configure_logs(settings: Settings) -> None:
+    renderer = (
+        structlog.dev.ConsoleRenderer()
+        if settings.dev_mode
+        else structlog.processors.JSONRenderer()
+    )
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso"),
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(
+            logging.getLevelNamesMapping()[settings.log_level.upper()]
+        ),
+    )
+
+
+async def main() -> int:
+    """Run until SIGTERM or SIGINT; return the exit code."""
+    try:
+        settings = settings_from(os.environ)
+    except SettingsError as error:
+        print(f"isola-exporter: {error}", file=sys.stderr)  # noqa: T201 - logs are not set up yet
+        return 2
+    _configure_logs(settings)
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await run(settings, stop)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(asyncio.run(main()))

@@ -1,0 +1,90 @@
+"""Scheduler and kubelet of an API server without nodes: pods get on because a test says so."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from isola_lifecycle.errors import LifecycleError
+from isola_store.client import MERGE_PATCH, KubernetesClient
+from support.kubernetes_server import NAMESPACE
+
+PODS = f"/api/v1/namespaces/{NAMESPACE}/pods"
+
+
+@dataclass(frozen=True)
+class Kubelet:
+    """The one node's kubelet, and the scheduler.
+
+    Attributes:
+        client: A way to the API server.
+    """
+
+    client: KubernetesClient
+
+    async def prepare(self) -> None:
+        """Make sure of what pods of sandboxes need."""
+        for path, body in (
+            (
+                f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts",
+                {"metadata": {"name": "default"}},
+            ),
+            (
+                "/apis/node.k8s.io/v1/runtimeclasses",
+                {"metadata": {"name": "gvisor"}, "handler": "runsc"},
+            ),
+        ):
+            try:
+                await self.client.request("POST", path, body)
+            except LifecycleError:
+                continue  # a test before this one has made it
+
+    async def start(self, sandbox: str) -> None:
+        """Schedule a sandbox's pod and start everything in it."""
+        target = {"apiVersion": "v1", "kind": "Node", "name": "n1"}
+        body = {"metadata": {"name": f"{sandbox}-pod"}, "target": target}
+        await self.client.request("POST", f"{PODS}/{sandbox}-pod/binding", body)
+        running = {"running": {"startedAt": "2026-01-01T00:00:00Z"}}
+        await self._says(
+            sandbox,
+            phase="Running",
+            podIP="10.0.0.1",
+            podIPs=[{"ip": "10.0.0.1"}],
+            conditions=[{"type": "Ready", "status": "True"}],
+            containerStatuses=[_container(running, ready=True)],
+        )
+
+    async def ready(self, sandbox: str, *, ready: bool) -> None:
+        """Let a running pod lose its readiness, or regain it."""
+        await self._says(sandbox, conditions=[{"type": "Ready", "status": str(ready)}])
+
+    async def exit(self, sandbox: str, code: int) -> None:
+        """End the pod's container."""
+        reason = "Error" if code else "Completed"
+        ended = {"terminated": {"exitCode": code, "reason": reason}}
+        await self._says(
+            sandbox,
+            phase="Failed" if code else "Succeeded",
+            conditions=[{"type": "Ready", "status": "False"}],
+            containerStatuses=[_container(ended, ready=False)],
+        )
+
+    async def remove(self, sandbox: str) -> None:
+        """Take a pod away that is being deleted, as a kubelet does once it has stopped."""
+        body = {"apiVersion": "v1", "kind": "DeleteOptions", "gracePeriodSeconds": 0}
+        await self.client.request("DELETE", f"{PODS}/{sandbox}-pod", body)
+
+    async def _says(self, sandbox: str, **status: Any) -> None:
+        path = f"{PODS}/{sandbox}-pod/status"
+        await self.client.request("PATCH", path, {"status": status}, content_type=MERGE_PATCH)
+
+
+def _container(state: dict[str, Any], *, ready: bool) -> dict[str, Any]:
+    return {
+        "name": "sandbox0",
+        "image": "i",
+        "imageID": "i",
+        "ready": ready,
+        "restartCount": 0,
+        "state": state,
+    }
