@@ -26,6 +26,7 @@ from isola_operator.settings import Settings, SettingsError, settings_from
 from isola_operator.world import POD_SELECTOR, Cluster, pods_path
 from isola_store.client import KubernetesClient
 from isola_store.kubernetes import KubernetesSandboxes
+from isola_store.lag import WatchLag
 from isola_store.port import Sandbox
 from isola_store.reflector import Reflector, sandbox_reflector
 
@@ -45,6 +46,9 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         await stack.enter_async_context(client)
         cluster = _cluster(client, settings)
         cluster.sandboxes.subscribe(queue.add)
+        lag = WatchLag(utc_now, metrics.watch_lag.observe)
+        cluster.sandboxes.subscribe(lambda name: lag.look(name, cluster.recall(name)))
+        metrics.watch(queue)
         cluster.pods.subscribe(lambda name: queue.add(naming.sandbox_name(name)))
         stack.callback(queue.close)
         await _serve_probes(stack, settings, cluster, metrics)

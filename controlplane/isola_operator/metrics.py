@@ -12,6 +12,7 @@ from isola_lifecycle.codec import encode
 from isola_lifecycle.log import Condition
 from isola_lifecycle.sandbox.conditions import Phase, Type
 from isola_lifecycle.sandbox.fold import fold
+from isola_operator.queue import WorkQueue
 from isola_store.port import Sandbox
 
 
@@ -49,6 +50,20 @@ class Metrics:
         self._phases = Gauge(
             "isola_sandboxes", "Sandboxes by phase", ["phase"], registry=self.registry
         )
+        self._depth = Gauge(
+            "isola_queue_depth", "Sandboxes that wait for a worker", registry=self.registry
+        )
+        self._age = Gauge(
+            "isola_queue_age_seconds",
+            "How long the sandbox that is next has waited",
+            registry=self.registry,
+        )
+        self.watch_lag = Histogram(
+            "isola_watch_lag_seconds",
+            "Age of an entry when the watch brings it",
+            buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
+            registry=self.registry,
+        )
         self.reconciliations = Histogram(
             "isola_reconcile_duration_seconds",
             "Reconciliations by result",
@@ -68,6 +83,11 @@ class Metrics:
                 self._ended.labels(entry.reason).inc()
         if duration := first_ready_seconds(sandbox, entries):
             self._ready.observe(duration)
+
+    def watch(self, queue: WorkQueue) -> None:
+        """Show a queue's depth and age whenever somebody asks."""
+        self._depth.set_function(lambda: len(queue))
+        self._age.set_function(lambda: queue.age_seconds)
 
     def count_phases(self, sandboxes: Sequence[Sandbox]) -> None:
         """Set the gauge from a copy of all sandboxes."""

@@ -9,6 +9,7 @@ Rules of this file
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 
 from tenacity import RetryCallState, Retrying, wait_random_exponential
@@ -18,7 +19,7 @@ class WorkQueue:
     """A queue keyed by name, with delays and back-off."""
 
     def __init__(self) -> None:
-        self._waiting: dict[str, None] = {}
+        self._waiting: dict[str, float] = {}  # since when
         self._working: set[str] = set()
         self._again: set[str] = set()
         self._timers: dict[str, asyncio.TimerHandle] = {}
@@ -28,12 +29,18 @@ class WorkQueue:
     def __len__(self) -> int:
         return len(self._waiting)
 
+    @property
+    def age_seconds(self) -> float:
+        """Return how long the name that is next has waited, 0 where none does."""
+        first = next(iter(self._waiting.values()), None)
+        return 0 if first is None else time.monotonic() - first
+
     def add(self, name: str) -> None:
         """Have a worker look at `name` soon."""
         if name in self._working:
             self._again.add(name)
             return
-        self._waiting[name] = None
+        self._waiting.setdefault(name, time.monotonic())
         self._arrival.set()
 
     def add_after(self, name: str, delay_seconds: float) -> None:

@@ -409,6 +409,10 @@ async def test_probes_and_metrics_tell_how_it_is(scene: Scene) -> None:
         assert 'isola_log_entries_total{reason="PodCreated",type="PodCreated"}' in text
         assert "isola_sandbox_created_total" in text
         assert 'isola_sandboxes{phase="Pending"}' in text
+        assert "isola_queue_depth 0.0" in text
+        assert "isola_queue_age_seconds 0.0" in text
+        assert 'isola_watch_lag_seconds_bucket{le="30.0"}' in text
+        assert "isola_watch_lag_seconds_count 0.0" not in text
 
 
 async def test_kubectl_shows_the_history_and_waits_for_conditions(

@@ -64,3 +64,17 @@ async def test_failures_are_retried_later_each_time_until_one_succeeds(queue: Wo
     queue.succeeded("a")
     assert queue.retry("a") <= 0.2
     queue.close()
+
+
+async def test_the_age_is_that_of_the_name_that_is_next() -> None:
+    queue = WorkQueue()
+    assert queue.age_seconds == 0
+    queue.add("a")
+    queue.add("b")
+    queue.add("a")
+    first = queue.age_seconds
+    assert first > 0
+    assert await queue.get() == "a"
+    assert 0 < queue.age_seconds < first + 60
+    await queue.get()
+    assert queue.age_seconds == 0
