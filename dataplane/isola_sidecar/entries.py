@@ -108,7 +108,7 @@ def _entry(found: int, path: bytes, name: bytes) -> dict[str, Any]:
     document: dict[str, Any] = {
         "name": _text(name),
         "path": _text(path),
-        "type": _type(status.st_mode),
+        "type": type_of(status.st_mode),
         "size": status.st_size,
         "permissions": f"{stat.S_IMODE(status.st_mode):04o}",
         "uid": status.st_uid,
@@ -123,7 +123,8 @@ def _entry(found: int, path: bytes, name: bytes) -> dict[str, Any]:
     return document
 
 
-def _type(mode: int) -> str:
+def type_of(mode: int) -> str:
+    """Return what a mode says a file is, in the word of the API."""
     types = {stat.S_IFREG: "file", stat.S_IFDIR: "directory", stat.S_IFLNK: "symlink"}
     return types.get(stat.S_IFMT(mode), "other")
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from . import directories, entries, files, moving, ranges, removal, requests
 from .problems import ProblemError
-from .streams import NO_CACHE
+from .streams import HEADERS, NO_CACHE
 
 if TYPE_CHECKING:
     from .containers import Container
@@ -64,6 +65,25 @@ async def describe(sidecar: Sidecar, exchange: Exchange, _: str) -> None:
     """Tell what is at a path."""
     container = _container(sidecar, exchange)
     await exchange.answer_json(200, entries.describe(container, requests.path(exchange.query)))
+
+
+async def watch(sidecar: Sidecar, exchange: Exchange, _: str) -> None:
+    """Tell what changes at or below a path, as server-sent events."""
+    container = _container(sidecar, exchange)
+    path = requests.path(exchange.query)
+    recursive = requests.flag(exchange.query, "recursive")
+    # For those who use it: its import would make every start longer.
+    from . import watching  # noqa: PLC0415
+
+    with sidecar.streams.one_more():
+        async with (
+            exchange.while_connected(),
+            aclosing(await watching.Watch(container, path, recursive=recursive).begin()) as found,
+        ):
+            await exchange.begin(200, (("Content-Type", "text/event-stream"), *HEADERS))
+            async for piece in found.pieces():
+                await exchange.send(piece)
+            await exchange.finish()
 
 
 async def upload(sidecar: Sidecar, exchange: Exchange, _: str) -> None:

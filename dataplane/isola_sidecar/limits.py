@@ -103,6 +103,18 @@ as it can be; 300 KiB as things are."""
 NAMES_AT_ONCE: Final = 4096
 """Names of a directory read in one go, before other requests have their turn: a few ms."""
 
+WATCHED_DIRECTORIES: Final = 16384
+"""In one watch: some hundred bytes each here, and about a kilobyte in the kernel."""
+
+WATCH_CHANGES: Final = 4096
+"""Kept for a watch's reader that is slow; beyond that it is told to list again."""
+
+GONE_SECONDS: Final = 1.0
+"""Between two looks whether a watched directory was removed: one system call."""
+
+RENAME_SECONDS: Final = 0.05
+"""How long the first half of a rename waits for the second, which follows at once or never."""
+
 FILES_AT_ONCE: Final = 64
 """Files looked at or removed in one go. A system call each or more: under gVisor some 20 us."""
 

@@ -76,6 +76,7 @@ _ROUTES: Final[dict[str, dict[str, Handler]]] = {
     },
     "v1/filesystem/entries": {"GET": file_routes.list_entries},
     "v1/filesystem/stat": {"GET": file_routes.describe},
+    "v1/filesystem/watch": {"GET": file_routes.watch},
     "v1/filesystem/move": {"POST": file_routes.move},
     "v1/filesystem/directories": {"POST": file_routes.make_directory},
 }
