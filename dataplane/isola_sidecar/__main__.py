@@ -1,4 +1,7 @@
-"""Start the sidecar: `python3 -m isola_sidecar [port]`.
+"""Start the sidecar: `python3 -m isola_sidecar [port [serve-own]]`.
+
+With `serve-own` it also serves clients from its own addresses, loopback among them. That is for
+tests: in a sandbox those are the code that it is there to watch.
 
 The order of the lines below is about start time. The socket listens before asyncio is imported,
 and asyncio is imported when the first client connects: the kernel queues whoever comes. Imported
@@ -15,6 +18,7 @@ import sys
 
 _PORT = 10032
 _BACKLOG = 1024
+_SERVE_OWN = "serve-own"
 
 
 def main() -> None:
@@ -27,7 +31,7 @@ def main() -> None:
 
     from . import application  # noqa: PLC0415 - asyncio and h11: most of the time to start
 
-    application.run(listener)
+    application.run(listener, serves_own=sys.argv[2:] == [_SERVE_OWN])
 
 
 def _listen(port: int) -> socket.socket:

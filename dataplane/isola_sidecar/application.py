@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import socket
 
 
-def run(listener: socket.socket) -> None:
+def run(listener: socket.socket, *, serves_own: bool = False) -> None:
     """Serve until SIGTERM or SIGINT, then exit at once.
 
     At once: the pod is going anyway, its deletion waits for this process, and the launcher kills
@@ -29,16 +29,16 @@ def run(listener: socket.socket) -> None:
     """
     channel = launcher.fork()
     _raise_descriptor_limit()
-    asyncio.run(_serve(listener, channel))
+    asyncio.run(_serve(listener, channel, serves_own=serves_own))
 
 
-async def _serve(listener: socket.socket, channel: socket.socket) -> None:
+async def _serve(listener: socket.socket, channel: socket.socket, *, serves_own: bool) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, os._exit, 0)
     sidecar = Sidecar(Commands(Processes(channel)), Streams())
     application = partial(Repeats().once, handle=partial(route, sidecar))
-    await Server(application).serve(listener)
+    await Server(application, serves_own=serves_own).serve(listener)
 
 
 def _raise_descriptor_limit() -> None:

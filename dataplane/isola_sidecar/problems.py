@@ -10,6 +10,7 @@ from typing import Any, Final
 
 _TITLES: Final = {
     400: "Bad Request",
+    403: "Forbidden",
     404: "Not Found",
     405: "Method Not Allowed",
     408: "Request Timeout",

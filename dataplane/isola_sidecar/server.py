@@ -7,11 +7,11 @@ import socket
 import sys
 import traceback
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import h11
 
-from . import limits
+from . import limits, peers
 from .exchange import ClientGoneError, Exchange
 from .problems import ProblemError
 
@@ -21,11 +21,28 @@ if TYPE_CHECKING:
     Application = Callable[[Exchange], Awaitable[None]]
 
 
+def _refusal() -> bytes:
+    content = peers.REFUSAL.render()
+    head = [
+        "HTTP/1.1 403 Forbidden",
+        *(f"{name}: {value}" for name, value in peers.REFUSAL.all_headers),
+        f"Content-Length: {len(content)}",
+        "Connection: close\r\n\r\n",
+    ]
+    return "\r\n".join(head).encode() + content
+
+
+_REFUSAL: Final = _refusal()
+"""Sent before anything is read: whoever gets it has no say at all."""
+
+
 class Server:
     """Serves an application on a listening socket."""
 
-    def __init__(self, application: Application) -> None:
+    def __init__(self, application: Application, *, serves_own: bool) -> None:
+        """Take connections for `application`; from this network's own addresses if `serves_own`."""
         self._application = application
+        self._serves_own = serves_own
         self._connections = 0
 
     async def serve(self, listener: socket.socket) -> None:
@@ -42,7 +59,9 @@ class Server:
         # answer in two parts waits 40 ms for the gateway's delayed ACK.
         writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
-            if self._connections <= limits.CONNECTIONS:
+            if not self._serves_own and peers.is_own(writer.get_extra_info("peername")):
+                writer.write(_REFUSAL)
+            elif self._connections <= limits.CONNECTIONS:
                 await _Connection(self._application, reader, writer).serve()
         except (OSError, ClientGoneError, asyncio.CancelledError):
             writer.transport.abort()

@@ -38,7 +38,7 @@ SIDECAR_START = """
 import socket, subprocess, sys, time
 for port in range(20001, 20012):
     began = time.perf_counter()
-    process = subprocess.Popen([sys.executable, "-m", "isola_sidecar", str(port)])
+    process = subprocess.Popen([sys.executable, "-m", "isola_sidecar", str(port), "serve-own"])
     while True:
         try:
             connection = socket.create_connection(("127.0.0.1", port))

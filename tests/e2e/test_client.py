@@ -146,6 +146,22 @@ def test_one_sandbox_cannot_reach_another_s_sidecar(
         assert other.commands.run("true").exit_code == 0
 
 
+def test_code_in_a_sandbox_cannot_command_its_own_sidecar(
+    sandbox: isola.Sandbox, cluster: Cluster
+) -> None:
+    address = next(e for e in cluster.log(sandbox.id) if e["type"] == "Ready")["data"]["podIP"]
+    program = """
+import socket, sys
+for source, target in (("", "127.0.0.1"), ("", sys.argv[1]), (sys.argv[1], "127.0.0.1"),
+                       ("127.0.0.1", sys.argv[1]), ("", "::1"), ("", "127.0.0.2")):
+    with socket.create_connection((target, 10032), 3, (source, 0) if source else None) as other:
+        other.sendall(b"GET /v1/commands HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n")
+        print(other.recv(12).decode())
+"""
+    result = sandbox.commands.run("python3", "-c", program, address)
+    assert result.stdout.splitlines() == ["HTTP/1.1 403"] * 6, result.stderr
+
+
 def test_the_list_has_it_and_a_deleted_one_is_gone(client: isola.Isola, cluster: Cluster) -> None:
     sandbox = client.sandboxes.create(image=cluster.image, timeout_seconds=300)
     assert sandbox.id in {summary.id for summary in client.sandboxes.list()}

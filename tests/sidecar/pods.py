@@ -223,10 +223,23 @@ class Pod:
         eventually(lambda: b"ISOLA_CONTAINER_NAME" in Path(f"/proc/{pid}/environ").read_bytes())
         return Container(process, pid)
 
-    def start_sidecar(self) -> Client:
-        """Start the sidecar on a free port and return a client for it."""
+    def start_sidecar(self, *options: str) -> Client:
+        """Start the sidecar on a free port and return a client for it.
+
+        This machine's addresses are the pod's too, so it has to serve those, unless `options`
+        are given.
+        """
+        options = options or ("serve-own",)
         process = self._enter(
-            *("env", f"PYTHONPATH={DATAPLANE}", sys.executable, "-m", "isola_sidecar", "0"),
+            *(
+                "env",
+                f"PYTHONPATH={DATAPLANE}",
+                sys.executable,
+                "-m",
+                "isola_sidecar",
+                "0",
+                *options,
+            ),
             stderr=subprocess.PIPE,
         )
         assert process.stderr
