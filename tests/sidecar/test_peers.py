@@ -147,7 +147,7 @@ def test_streams_terminals_and_watches_are_bounded_together(tmp_path: Path) -> N
         client = pod.start_sidecar()
         command = client.start("sleep", "60", terminal={"rows": 24, "columns": 80})
         paths = (f"/v1/commands/{command}/stdout", "/v1/filesystem/watch?path=/tmp")
-        first = Viewer(client, command)
+        first = stack.enter_context(Viewer(client, command))
         for number in range(limits.STREAMS - 1):
             connection = client.connect()
             stack.callback(connection.close)
