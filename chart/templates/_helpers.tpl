@@ -56,6 +56,10 @@ app.kubernetes.io/component: {{ index . 1 }}
 {{- default (printf "%s-api-gateway" (include "isola.fullname" .)) .Values.apiGateway.serviceAccount.name -}}
 {{- end -}}
 
+{{- define "isola.exporter.serviceAccountName" -}}
+{{- default (printf "%s-exporter" (include "isola.fullname" .)) .Values.exporter.serviceAccount.name -}}
+{{- end -}}
+
 {{/* Metadata of a control plane pod. Takes (list $ "component" .Values.component). */}}
 {{- define "isola.podMetadata" -}}
 {{- $root := index . 0 -}}

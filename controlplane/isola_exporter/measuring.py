@@ -17,9 +17,11 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.trace import NonRecordingSpan, set_span_in_context
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from isola_exporter.metrics import METRICS, Metric
+from isola_exporter.metrics import METRICS, TRANSITIONS, Metric
 from isola_exporter.model import Item, Measurement
 from isola_exporter.otlp import SCOPE, context_of
+from isola_lifecycle.log import Status
+from isola_lifecycle.sandbox.conditions import CATALOGUE
 
 CURRENT = "isola.life.current"
 Census = Callable[[], Mapping[str, int]]
@@ -37,6 +39,12 @@ class Measuring:
         self.registry = CollectorRegistry()
         self._census = census
         self._prometheus = {each.name: _collector(each, self.registry) for each in METRICS}
+        transitions: Any = self._prometheus[TRANSITIONS]
+        for row in CATALOGUE:
+            for status, reasons in ((Status.TRUE, row.true), (Status.FALSE, row.false)):
+                for reason in reasons:
+                    # A counter that begins with its first event hides that event from `rate`.
+                    transitions.labels(row.type.value, status.value, reason.value)
         self._current = Gauge(
             "isola_life_current", "Sandboxes by state.", ["state"], registry=self.registry
         )

@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from isola_lifecycle.codec import encode
 from isola_lifecycle.log import Condition
-from isola_lifecycle.sandbox.conditions import Phase, Type
+from isola_lifecycle.sandbox.conditions import CATALOGUE, Phase, Type
 from isola_lifecycle.sandbox.fold import fold
 from isola_operator.queue import WorkQueue
 from isola_store.port import Sandbox
@@ -39,6 +39,7 @@ class Metrics:
             ["type", "reason"],
             registry=self.registry,
         )
+        self._show_zeros()
         self._writes = Counter(
             "isola_log_writes_total",
             "Status writes by the operator; one may append several entries",
@@ -70,6 +71,14 @@ class Metrics:
             ["result"],
             registry=self.registry,
         )
+
+    def _show_zeros(self) -> None:
+        # A counter that begins with its first event hides that event from `rate`.
+        for row in CATALOGUE:
+            for reason in {*row.true, *row.false}:
+                self._entries.labels(row.type.value, reason.value)
+                if row.type is Type.SUCCEEDED:
+                    self._ended.labels(reason.value)
 
     def recorded(self, sandbox: Sandbox, entries: tuple[Condition, ...]) -> None:
         """Count entries that were just appended to a sandbox's log."""

@@ -14,6 +14,7 @@ CHART = Path(__file__).parents[2] / "chart"
 RELEASE_NAMESPACE = "isola-system"
 SANDBOX_NAMESPACE = "isola-sandboxes"
 ABOUT = yaml.safe_load((CHART / "Chart.yaml").read_text())
+MONITORING = "monitoring.coreos.com/v1"
 VERSION: str = ABOUT["appVersion"]
 SHIPPED_CRDS = tuple(sorted((CHART / "files" / "crds").glob("*.yaml")))
 
@@ -56,12 +57,16 @@ class Manifests:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chart:
-    """A chart folder, the Helm that reads it, and the cluster that it may talk to: none."""
+    """A chart folder, the Helm that reads it, and the cluster that it may talk to: none.
+
+    That cluster has the Prometheus operator where it is `monitored`.
+    """
 
     helm: Path
     home: Path
     folder: Path = CHART
     kubeconfig: str = os.devnull
+    monitored: bool = False
 
     def render(
         self,
@@ -75,7 +80,8 @@ class Chart:
         Raises:
             RefusedError: Schema or template did not accept the values.
         """
-        text = self.run("template", release, ".", "--namespace", namespace, values=values)
+        apis = ("--api-versions", MONITORING) if self.monitored else ()
+        text = self.run("template", release, ".", "--namespace", namespace, *apis, values=values)
         return Manifests(tuple(item for item in yaml.safe_load_all(text) if item))
 
     def notes(self, values: Values | None = None) -> str:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
+import isola_exporter.settings
 import isola_gateway.settings
 import isola_operator.__main__
 import isola_operator.settings
@@ -71,6 +73,28 @@ def test_the_gateway_reads_what_was_installed(chart: Chart) -> None:
     values = {"sandboxNamespace": {"name": "elsewhere"}}
     assert gateway(chart.render(values)) == isola_gateway.settings.Settings(
         namespace="elsewhere", port=8080
+    )
+
+
+def test_the_exporter_reads_what_was_installed(chart: Chart) -> None:
+    values = {
+        "sandboxNamespace": {"name": "elsewhere"},
+        "exporter": {
+            "enabled": True,
+            "endpoint": "http://collector:4318",
+            "windowHours": 2,
+            "logging": {"level": "warn", "devMode": True},
+            "env": [{"name": "OTEL_METRICS_EXPORTER", "value": "none"}],
+        },
+    }
+    told = environment(chart.render(values), "isola-exporter")
+    assert told["OTEL_EXPORTER_OTLP_ENDPOINT"] == "http://collector:4318"
+    assert isola_exporter.settings.settings_from(told) == isola_exporter.settings.Settings(
+        namespace="elsewhere",
+        window=timedelta(hours=2),
+        signals=frozenset({"traces", "logs"}),
+        log_level="warning",
+        dev_mode=True,
     )
 
 

@@ -37,6 +37,11 @@ GATEWAY = {
     grant(SANDBOX_NAMESPACE, OURS, "sandboxes", "get list watch create delete"),
     grant(SANDBOX_NAMESPACE, OURS, "sandboxes/status", "patch"),
 }
+EXPORTER = {
+    grant(SANDBOX_NAMESPACE, OURS, resource, "list watch")
+    for resource in ("sandboxes", "sandboxrecords")
+}
+WITH_EXPORTER = {"exporter": {"enabled": True, "endpoint": "http://collector:4318"}}
 
 
 def granted(manifests: Manifests) -> dict[str, set[Grant]]:
@@ -80,6 +85,15 @@ def granted(manifests: Manifests) -> dict[str, set[Grant]]:
             {"apiGateway": {"enabled": False}}, {"isola-operator": OPERATOR}, id="no gateway"
         ),
         pytest.param(
+            WITH_EXPORTER,
+            {
+                "isola-operator": OPERATOR,
+                "isola-api-gateway": GATEWAY,
+                "isola-exporter": EXPORTER,
+            },
+            id="the exporter only reads",
+        ),
+        pytest.param(
             {"operator": {"serviceAccount": {"create": False, "name": "given"}}},
             {"given": OPERATOR, "isola-api-gateway": GATEWAY},
             id="an account made elsewhere",
@@ -100,7 +114,7 @@ def test_nothing_is_granted_cluster_wide(chart: Chart, values: Values) -> None:
 
 
 def test_no_role_is_left_unbound(chart: Chart) -> None:
-    manifests = chart.render(SEVERAL)
+    manifests = chart.render(SEVERAL | WITH_EXPORTER)
     bound = {
         (item["metadata"]["namespace"], item["roleRef"]["name"])
         for item in manifests.of("RoleBinding")
@@ -136,7 +150,7 @@ def test_each_pod_runs_as_the_account_that_was_granted_its_rights(chart: Chart) 
 
 
 def test_every_pod_is_an_ordinary_user_under_the_runtime_s_seccomp_profile(chart: Chart) -> None:
-    for spec in chart.render().pod_specs().values():
+    for spec in chart.render(WITH_EXPORTER).pod_specs().values():
         assert spec["securityContext"] == {
             "runAsNonRoot": True,
             "runAsUser": 65532,
@@ -146,7 +160,7 @@ def test_every_pod_is_an_ordinary_user_under_the_runtime_s_seccomp_profile(chart
 
 
 def test_every_container_can_neither_write_to_its_root_nor_gain_a_privilege(chart: Chart) -> None:
-    for spec in chart.render().pod_specs().values():
+    for spec in chart.render(WITH_EXPORTER).pod_specs().values():
         for container in [*spec.get("initContainers", []), *spec["containers"]]:
             assert container["securityContext"] == {
                 "allowPrivilegeEscalation": False,
@@ -156,7 +170,7 @@ def test_every_container_can_neither_write_to_its_root_nor_gain_a_privilege(char
 
 
 def test_no_pod_touches_its_node(chart: Chart) -> None:
-    for spec in chart.render().pod_specs().values():
+    for spec in chart.render(WITH_EXPORTER).pod_specs().values():
         assert not {"hostNetwork", "hostPID", "hostIPC"} & spec.keys()
         assert all(volume.keys() == {"name", "emptyDir"} for volume in spec["volumes"])
         for container in spec["containers"]:

@@ -46,6 +46,16 @@ EVERYTHING_SET: Values = {
             }
         ],
     },
+    "exporter": {
+        "enabled": True,
+        "endpoint": "https://collector:4318",
+        "env": [{"name": "OTEL_SERVICE_NAME", "value": "on"}],
+        "resources": {"limits": {"memory": "256Mi"}},
+        "serviceAccount": {"annotations": {"a": "b"}},
+        "logging": {"level": "debug", "devMode": True},
+        "podAnnotations": {"a": "b"},
+    },
+    "dashboards": {"enabled": True, "additionalLabels": {"a": "on"}},
     "apiGateway": {
         "replicaCount": 2,
         "service": {"type": "NodePort", "nodePort": 30080, "annotations": {"a": "b"}},
@@ -153,7 +163,9 @@ def test_node_ports_are_what_was_asked_for(chart: Chart) -> None:
     manifests = chart.render(EVERYTHING_SET)
     services = {item["metadata"]["name"]: item["spec"] for item in manifests.of("Service")}
     assert {
-        name: (spec["type"], spec["ports"][0]["nodePort"]) for name, spec in services.items()
+        name: (spec["type"], spec["ports"][0]["nodePort"])
+        for name, spec in services.items()
+        if "type" in spec
     } == {
         "isola-sandboxing-api-gateway": ("NodePort", 30080),
         "isola-sandboxing-operator-metrics": ("NodePort", 30090),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from isola_lifecycle.errors import LifecycleError
+from isola_lifecycle.errors import LifecycleError, NotFoundError
 from isola_store.client import MERGE_PATCH, KubernetesClient
 from support.kubernetes_server import NAMESPACE
 
@@ -54,6 +55,11 @@ class Kubelet:
             containerStatuses=[_container(running, ready=True)],
         )
 
+    async def stuck(self, sandbox: str) -> None:
+        """Let the pod's image be one that cannot be pulled."""
+        waiting = {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}
+        await self._says(sandbox, containerStatuses=[_container(waiting, ready=False)])
+
     async def ready(self, sandbox: str, *, ready: bool) -> None:
         """Let a running pod lose its readiness, or regain it."""
         await self._says(sandbox, conditions=[{"type": "Ready", "status": str(ready)}])
@@ -72,7 +78,8 @@ class Kubelet:
     async def remove(self, sandbox: str) -> None:
         """Take a pod away that is being deleted, as a kubelet does once it has stopped."""
         body = {"apiVersion": "v1", "kind": "DeleteOptions", "gracePeriodSeconds": 0}
-        await self.client.request("DELETE", f"{PODS}/{sandbox}-pod", body)
+        with suppress(NotFoundError):  # one that was never scheduled goes without a kubelet
+            await self.client.request("DELETE", f"{PODS}/{sandbox}-pod", body)
 
     async def _says(self, sandbox: str, **status: Any) -> None:
         path = f"{PODS}/{sandbox}-pod/status"
