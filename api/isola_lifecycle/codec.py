@@ -17,6 +17,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+from isola_lifecycle.archive import Segment, Subject
 from isola_lifecycle.chain import digest
 from isola_lifecycle.log import Condition, Log, Status
 
@@ -63,6 +64,38 @@ def decode_log(uid: str, status: Mapping[str, Any]) -> Log:
     """Return the log held in an object's `status`, newest first there, oldest first here."""
     items: Sequence[Mapping[str, Any]] = status.get("conditions") or ()
     return Log(uid, tuple(decode(item) for item in reversed(items)), int(status.get("archived", 0)))
+
+
+def encode_segment(segment: Segment) -> dict[str, Any]:
+    """Return `segment` as the `spec` of a record, newest entry first as on the living object."""
+    subject = segment.subject
+    return {
+        "sandbox": {
+            "name": subject.name,
+            "uid": subject.uid,
+            "labels": dict(subject.labels),
+            "createdAt": encode_time(subject.created_at),
+        },
+        "first": segment.first,
+        "last": segment.last,
+        "final": segment.final,
+        "entries": [encode(entry) for entry in reversed(segment.entries)],
+    }
+
+
+def decode_segment(spec: Mapping[str, Any]) -> Segment:
+    """Return the segment that the `spec` of a record stands for."""
+    subject = spec["sandbox"]
+    return Segment(
+        subject=Subject(
+            name=subject["name"],
+            uid=subject["uid"],
+            labels=dict(subject.get("labels", {})),
+            created_at=decode_time(subject["createdAt"]),
+        ),
+        entries=tuple(decode(item) for item in reversed(spec["entries"])),
+        final=bool(spec.get("final", False)),
+    )
 
 
 def encode_time(at: datetime) -> str:

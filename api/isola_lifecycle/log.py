@@ -134,6 +134,10 @@ class Log:
         """Return the entries after `sequence`, oldest first."""
         return tuple(entry for entry in self.entries if entry.sequence > sequence)
 
+    def archived_to(self, sequence: int) -> Log:
+        """Return this log without the entries up to `sequence`, which are in the archive."""
+        return Log(self.origin, self.since(sequence), sequence)
+
     def extended(self, entries: Iterable[Condition]) -> Log:
         """Return this log with sealed `entries` at its end."""
         return Log(self.origin, (*self.entries, *entries), self.archived)

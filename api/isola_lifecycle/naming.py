@@ -7,6 +7,14 @@ VERSION = "v1alpha1"
 KIND = "Sandbox"
 PLURAL = "sandboxes"
 
+RECORD_KIND = "SandboxRecord"
+RECORD_PLURAL = "sandboxrecords"
+
+# Labels of a record, by which it is found.
+RECORD_NAME_LABEL = "isola.run/sandbox"
+RECORD_UID_LABEL = "isola.run/sandbox-uid"
+RECORD_FINAL_LABEL = "isola.run/final"
+
 FINALIZER = f"{GROUP}/cleanup"
 
 # Couriers from the create request to the first entry of the log. They decide nothing: once the

@@ -81,6 +81,7 @@ class KubernetesClient:
         *,
         query: Mapping[str, str] | None = None,
         content_type: str = JSON,
+        accept: str = JSON,
     ) -> dict[str, Any]:
         """Return the JSON object that the API server answers with.
 
@@ -90,6 +91,7 @@ class KubernetesClient:
             body: JSON value, or None for no body.
             query: Query parameters.
             content_type: Of the body.
+            accept: What to answer with: all of an object, or its metadata alone.
 
         Raises:
             NotFoundError: 404 and 410.
@@ -99,7 +101,9 @@ class KubernetesClient:
             TransientError: 429, 5xx, or no answer at all.
         """
         try:
-            response = await self._send(method, path, body, query, content_type)
+            response = await self._send(
+                method, path, body, query, {"Accept": accept, "Content-Type": content_type}
+            )
             async with response:
                 content = await response.read()
         except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:
@@ -119,10 +123,11 @@ class KubernetesClient:
         """
         query = {**query, "watch": "true", "timeoutSeconds": str(timeout_seconds)}
         # A dead peer sends nothing: give up a little after it should have ended the watch.
+        headers = {"Accept": JSON, "Content-Type": JSON}
         limit = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=timeout_seconds + 15)
         try:
             async with AsyncExitStack() as stack:
-                response = await self._send("GET", path, None, query, JSON, timeout=limit)
+                response = await self._send("GET", path, None, query, headers, timeout=limit)
                 stack.callback(response.close)
                 if response.status >= HTTPStatus.BAD_REQUEST:
                     raise error_of(response.status, await response.read(), None)
@@ -137,7 +142,7 @@ class KubernetesClient:
         path: str,
         body: Any,
         query: Mapping[str, str] | None,
-        content_type: str,
+        headers: Mapping[str, str],
         *,
         timeout: aiohttp.ClientTimeout | None = None,  # noqa: ASYNC109 - aiohttp's own
     ) -> aiohttp.ClientResponse:
@@ -145,7 +150,7 @@ class KubernetesClient:
             method,
             path,
             query_params=list((query or {}).items()),
-            header_params={"Accept": JSON, "Content-Type": content_type},
+            header_params=dict(headers),
             body=body,
             auth_settings=["BearerToken"],
         )

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from isola_lifecycle import naming
+from isola_lifecycle.archive import Moved
 from isola_lifecycle.codec import decode_log, decode_time, encode
 from isola_lifecycle.errors import ExpectedVersionError, NotFoundError, RejectedError
 from isola_lifecycle.log import Condition
@@ -63,10 +64,17 @@ class KubernetesSandboxes:
         return [decode_sandbox(item) for item in items]
 
     async def append(
-        self, name: str, entries: Sequence[Condition], *, expected_version: int
+        self,
+        name: str,
+        entries: Sequence[Condition],
+        *,
+        expected_version: int,
+        moved: Moved | None = None,
     ) -> Sandbox:
         """Append sealed entries; see `SandboxStore.append`."""
         patch = _append_patch(entries, expected_version)
+        if moved:
+            patch += _removals(moved, expected_version + len(entries))
         path = f"{self._path}/{name}/status"
         try:
             answer = await self._client.request("PATCH", path, patch, content_type=JSON_PATCH)
@@ -135,6 +143,15 @@ def _append_patch(entries: Sequence[Condition], expected_version: int) -> list[d
         {"op": "add", "path": "/status/conditions/0", "value": encode(entry)} for entry in entries
     ]
     return [head, *additions]
+
+
+def _removals(moved: Moved, newest: int) -> list[dict[str, Any]]:
+    # Newest first: entry `n` stands at index `newest - n`. From the end, so that none shifts.
+    numbers = range(moved.first, moved.last + 1)
+    return [
+        *({"op": "remove", "path": f"/status/conditions/{newest - n}"} for n in numbers),
+        {"op": "add", "path": "/status/archived", "value": moved.last},
+    ]
 
 
 def decode_sandbox(item: Mapping[str, Any]) -> Sandbox:

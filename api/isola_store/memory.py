@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from itertools import count
 
 from isola_lifecycle import naming
+from isola_lifecycle.archive import Moved
 from isola_lifecycle.errors import (
     AlreadyExistsError,
     ExpectedVersionError,
@@ -69,7 +70,12 @@ class MemorySandboxes:
         return tuple(self._sandboxes.values())
 
     async def append(
-        self, name: str, entries: Sequence[Condition], *, expected_version: int
+        self,
+        name: str,
+        entries: Sequence[Condition],
+        *,
+        expected_version: int,
+        moved: Moved | None = None,
     ) -> Sandbox:
         """Append sealed entries; see `SandboxStore.append`."""
         sandbox = await self.read(name)
@@ -79,9 +85,13 @@ class MemorySandboxes:
         numbers = [entry.sequence for entry in entries]
         if numbers != list(range(log.version + 1, log.version + 1 + len(entries))):
             raise RejectedError("entries are numbered without gaps", code=422)
-        if len(log) + len(entries) > LIVE_ENTRIES:
+        log = log.extended(entries)
+        if moved:
+            _refuse_odd(moved, sandbox.log)
+            log = log.archived_to(moved.last)
+        if len(log) > LIVE_ENTRIES:
             raise RejectedError(f"must have at most {LIVE_ENTRIES} items", code=422)
-        return self._keep(replace(sandbox, log=log.extended(entries)))
+        return self._keep(replace(sandbox, log=log))
 
     async def delete(self, name: str, *, uid: str) -> None:
         """Mark for deletion; see `SandboxStore.delete`."""
@@ -109,3 +119,9 @@ class MemorySandboxes:
         else:
             self._sandboxes[sandbox.name] = sandbox
         return sandbox
+
+
+def _refuse_odd(moved: Moved, log: Log) -> None:
+    # As the rules of the CRD have it.
+    if moved.first != log.archived + 1 or not moved.first <= moved.last < log.version:
+        raise RejectedError("the oldest entry kept follows the last one archived", code=422)

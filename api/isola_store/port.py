@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from isola_lifecycle import naming
+from isola_lifecycle.archive import Moved, Subject
 from isola_lifecycle.log import Condition, Log
 
 
@@ -44,6 +45,11 @@ class Sandbox:
     annotations: Mapping[str, str] = field(default_factory=dict[str, str])
     spec: Mapping[str, Any] = field(default_factory=dict[str, Any])
     log: Log = field(default_factory=Log)
+
+    @property
+    def subject(self) -> Subject:
+        """Return what an archive of its log remembers of it."""
+        return Subject(name=self.name, uid=self.uid, labels=self.labels, created_at=self.created_at)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +114,12 @@ class SandboxStore(Protocol):
         ...
 
     async def append(
-        self, name: str, entries: Sequence[Condition], *, expected_version: int
+        self,
+        name: str,
+        entries: Sequence[Condition],
+        *,
+        expected_version: int,
+        moved: Moved | None = None,
     ) -> Sandbox:
         """Append sealed `entries` in one write and return the Sandbox with them.
 
@@ -116,6 +127,8 @@ class SandboxStore(Protocol):
             name: Which Sandbox.
             entries: Consecutive, the first numbered `expected_version + 1`.
             expected_version: The sequence number of the newest entry that the caller has read.
+            moved: The oldest entries of the log, which the archive has and the object lets go of
+                in the same write; None for none.
 
         Raises:
             ExpectedVersionError: Another writer came first: read, fold and decide again.

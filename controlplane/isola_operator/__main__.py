@@ -15,6 +15,7 @@ import structlog
 from isola_lifecycle import naming
 from isola_lifecycle.log import Condition
 from isola_operator import probes
+from isola_operator.archivist import Archivist
 from isola_operator.controller import Controller
 from isola_operator.lease import Lease
 from isola_operator.manifests.pod import PodSettings
@@ -28,6 +29,7 @@ from isola_store.client import KubernetesClient
 from isola_store.kubernetes import KubernetesSandboxes
 from isola_store.lag import WatchLag
 from isola_store.port import Sandbox
+from isola_store.records import KubernetesRecords
 from isola_store.reflector import Reflector, sandbox_reflector
 
 LEASE_NAME = "isola-operator"
@@ -103,6 +105,7 @@ def _cluster(client: KubernetesClient, settings: Settings) -> Cluster:
         sandboxes=sandbox_reflector(client, namespace),
         pods=pods,
         namespace=namespace,
+        archivist=Archivist(KubernetesRecords(client, namespace), client, namespace),
         settings=PodSettings(
             runtime_class=settings.runtime_class,
             sidecar_image=settings.sidecar_image,

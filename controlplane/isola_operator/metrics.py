@@ -9,7 +9,7 @@ from datetime import datetime
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from isola_lifecycle.codec import encode
-from isola_lifecycle.log import Condition
+from isola_lifecycle.log import Condition, Status
 from isola_lifecycle.sandbox.conditions import CATALOGUE, Phase, Type
 from isola_lifecycle.sandbox.fold import fold
 from isola_operator.queue import WorkQueue
@@ -47,6 +47,11 @@ class Metrics:
         )
         self._bytes = Counter(
             "isola_log_bytes_total", "Bytes of the entries appended", registry=self.registry
+        )
+        self._unarchived = Counter(
+            "isola_log_unarchived_total",
+            "Logs that went without an archive, because none could be written",
+            registry=self.registry,
         )
         self._phases = Gauge(
             "isola_sandboxes", "Sandboxes by phase", ["phase"], registry=self.registry
@@ -90,6 +95,8 @@ class Metrics:
                 self._created.inc()
             elif entry.type == Type.SUCCEEDED:
                 self._ended.labels(entry.reason).inc()
+            elif entry.type == Type.ARCHIVED and entry.status == Status.FALSE:
+                self._unarchived.inc()
         if duration := first_ready_seconds(sandbox, entries):
             self._ready.observe(duration)
 
@@ -108,6 +115,8 @@ class Metrics:
 def first_ready_seconds(sandbox: Sandbox, entries: tuple[Condition, ...]) -> float | None:
     """Return the seconds from acceptance to the first Ready, if `entries` hold that one."""
     readies = [e for e in sandbox.log if e.type == Type.READY and e.status == "True"]
+    if sandbox.log.archived:
+        return None  # the first one is in the archive, or never was
     if not readies or readies[0].sequence not in {entry.sequence for entry in entries}:
         return None
     accepted: datetime | None = fold(sandbox.log).accepted_at

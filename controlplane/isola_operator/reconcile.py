@@ -13,13 +13,17 @@ from typing import Protocol
 
 from isola_lifecycle.errors import ExpectedVersionError, NotFoundError
 from isola_lifecycle.log import Condition
-from isola_lifecycle.sandbox.decide import Command, decide
+from isola_lifecycle.sandbox.commands import Command
+from isola_lifecycle.sandbox.decide import decide
 from isola_lifecycle.sandbox.fold import extend, fold
 from isola_lifecycle.sandbox.observation import Observation
 from isola_store.port import Sandbox, SandboxStore
 
 # A life has some ten steps. More than that at one go is a fault of ours; let others have a turn.
 STEPS_AT_ONCE = 20
+
+# What a command makes true may call for the next one. No more than some three in a row do.
+ROUNDS = 8
 
 
 class World(Protocol):
@@ -81,15 +85,19 @@ class Reconciler:
         now = self.clock()
         seen = await self.world.observe(sandbox, now=now)
         decision = decide(state, seen, room=sandbox.log.room)
-        for command in decision.commands:
-            seen = await self.world.perform(sandbox, command, seen)
-        if decision.commands:
+        for _ in range(ROUNDS):
+            if not decision.commands:
+                break
+            for command in decision.commands:
+                seen = await self.world.perform(sandbox, command, seen)
             decision = decide(state, seen, room=sandbox.log.room)
         if not decision.facts:
             return None, decision.requeue_after
         entries = extend(sandbox.log, decision.facts, at=now, generation=sandbox.generation)
         version = sandbox.log.version
-        after = await self.store.append(sandbox.name, entries, expected_version=version)
+        after = await self.store.append(
+            sandbox.name, entries, expected_version=version, moved=seen.moved
+        )
         self.recorded(after, entries)
         return after, None
 

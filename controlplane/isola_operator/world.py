@@ -13,7 +13,7 @@ from typing import Any
 from isola_lifecycle import naming
 from isola_lifecycle.durations import span
 from isola_lifecycle.errors import AlreadyExistsError, NotFoundError, RejectedError
-from isola_lifecycle.sandbox.decide import (
+from isola_lifecycle.sandbox.commands import (
     AddFinalizer,
     Command,
     CreatePod,
@@ -21,8 +21,12 @@ from isola_lifecycle.sandbox.decide import (
     DeletePod,
     ForcePodAway,
     RemoveFinalizer,
+    RollOver,
+    WarnOfLoss,
+    WriteRecord,
 )
 from isola_lifecycle.sandbox.observation import Observation, Pod, Refusal
+from isola_operator.archivist import Archivist
 from isola_operator.manifests.faults import faults
 from isola_operator.manifests.pod import PodSettings, build
 from isola_operator.pods import OwnedPod, decode_pod
@@ -50,6 +54,7 @@ class Cluster:
         pods: Local copy of their pods.
         namespace: Where both live.
         settings: What every pod gets.
+        archivist: Keeps what the sandboxes cannot.
     """
 
     client: KubernetesClient
@@ -58,6 +63,7 @@ class Cluster:
     pods: Reflector[OwnedPod]
     namespace: str
     settings: PodSettings
+    archivist: Archivist
 
     def recall(self, name: str) -> Sandbox | None:
         """Return the Sandbox from the local copy, or None."""
@@ -79,7 +85,9 @@ class Cluster:
             pod=await self._pod(sandbox),
         )
 
-    async def perform(self, sandbox: Sandbox, command: Command, seen: Observation) -> Observation:
+    async def perform(  # noqa: C901 - a table of commands
+        self, sandbox: Sandbox, command: Command, seen: Observation
+    ) -> Observation:
         """Carry out a command and return what is seen after it."""
         match command:
             case AddFinalizer():
@@ -96,6 +104,12 @@ class Cluster:
             case DeleteObject():
                 await self.store.delete(sandbox.name, uid=sandbox.uid)
                 return replace(seen, deleting=True)
+            case RollOver():
+                return await self.archivist.roll_over(sandbox, seen)
+            case WriteRecord():
+                return await self.archivist.write_rest(sandbox, seen)
+            case WarnOfLoss(message):
+                return await self.archivist.warn(sandbox, message, seen)
             case RemoveFinalizer():
                 await self.store.remove_finalizer(sandbox)
                 return replace(seen, finalizer=False)

@@ -14,6 +14,7 @@ from quart import Quart
 
 from isola_gateway.app import create_app
 from isola_gateway.ports import Answer, Call, SidecarError, SidecarTransport
+from isola_lifecycle.archive import Moved
 from isola_lifecycle.log import Fact, Status
 from isola_lifecycle.sandbox.fold import extend
 from isola_store.memory import MemorySandboxes
@@ -88,9 +89,11 @@ class WatchedSandboxes(MemorySandboxes):
         self._fail()
         return await super().read(name)
 
-    async def append(self, name: str, entries: Any, *, expected_version: int) -> Sandbox:
+    async def append(
+        self, name: str, entries: Any, *, expected_version: int, moved: Moved | None = None
+    ) -> Sandbox:
         self.writes.append("append")
-        return await super().append(name, entries, expected_version=expected_version)
+        return await super().append(name, entries, expected_version=expected_version, moved=moved)
 
     async def delete(self, name: str, *, uid: str) -> None:
         self.writes.append("delete")

@@ -9,7 +9,7 @@ import pytest
 
 from gateway.fakes import Client, World, fact, started
 from isola_lifecycle.errors import ExpectedVersionError
-from isola_lifecycle.log import LIVE_ENTRIES
+from isola_lifecycle.sandbox.decide import RESERVED_ENTRIES
 from isola_rest.models import CreateSandboxRequest
 
 BOX = "/v1/sandboxes/box"
@@ -117,7 +117,7 @@ async def test_another_writer_in_between_costs_another_look(
 async def test_room_for_the_end_is_not_given_away(client: Client, gateway: World) -> None:
     await gateway.runs("box")
     seconds = 1000
-    while (await gateway.store.read("box")).log.room > LIVE_ENTRIES * 3 // 8:
+    while (await gateway.store.read("box")).log.room > RESERVED_ENTRIES:
         seconds += 1
         await changed(client, seconds)
     response = await client.patch(BOX, json={"timeoutSeconds": 9999})

@@ -31,6 +31,7 @@ from gateway.fakes import (
 from isola_gateway.contract import OPERATIONS
 from isola_gateway.openapi import document
 from isola_gateway.ports import Answer, Call
+from isola_lifecycle.archive import Moved
 from isola_lifecycle.errors import NotFoundError
 from isola_lifecycle.sandbox.fold import extend
 from isola_store.memory import MemorySandboxes
@@ -133,7 +134,10 @@ class PopulousSandboxes(WatchedSandboxes):
             raise NotFoundError(name)
         return self.twin(name) or await super().read(name)
 
-    async def append(self, name: str, entries: Any, *, expected_version: int) -> Sandbox:
+    async def append(
+        self, name: str, entries: Any, *, expected_version: int, moved: Moved | None = None
+    ) -> Sandbox:
+        assert moved is None
         assert entries
         assert expected_version
         return await self.read(name)

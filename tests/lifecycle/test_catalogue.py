@@ -60,3 +60,18 @@ def test_the_resource_and_the_kernel_have_the_same_names_and_limits() -> None:
     assert entry["data"]["maxProperties"] == limits.DATA_ENTRIES
     assert entry["data"]["additionalProperties"]["maxLength"] == limits.DATA_VALUE_LENGTH
     assert str(naming.SANDBOX_NAME_LENGTH) in schema["x-kubernetes-validations"][0]["rule"]
+
+
+def test_a_record_holds_entries_as_the_object_does() -> None:
+    path = ROOT / "chart" / "files" / "crds" / "sandboxrecords.sandbox.isola.run.yaml"
+    spec: dict[str, Any] = yaml.safe_load(path.read_text())["spec"]
+    assert (spec["group"], spec["names"]["kind"], spec["names"]["plural"]) == (
+        naming.GROUP,
+        naming.RECORD_KIND,
+        naming.RECORD_PLURAL,
+    )
+    (record,), (sandbox,) = spec["versions"], CRD["spec"]["versions"]
+    fields = record["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
+    status = sandbox["schema"]["openAPIV3Schema"]["properties"]["status"]["properties"]
+    assert fields["entries"]["items"] == status["conditions"]["items"]
+    assert fields["entries"]["maxItems"] == limits.LIVE_ENTRIES

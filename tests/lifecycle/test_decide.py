@@ -8,15 +8,14 @@ from datetime import timedelta
 import pytest
 
 from isola_lifecycle.log import LIVE_ENTRIES, Fact, Status
-from isola_lifecycle.sandbox.decide import (
-    RESERVED_ENTRIES,
+from isola_lifecycle.sandbox.commands import (
     AddFinalizer,
     CreatePod,
     DeleteObject,
     DeletePod,
     RemoveFinalizer,
-    decide,
 )
+from isola_lifecycle.sandbox.decide import RESERVED_ENTRIES, decide
 from isola_lifecycle.sandbox.fold import fold
 from isola_lifecycle.sandbox.intents import request_termination
 from isola_lifecycle.sandbox.observation import Container, Observation, Pod, PodPhase, Refusal
@@ -385,7 +384,7 @@ class TestLeaving:
 
     def test_the_finalizer_goes_last(self) -> None:
         over = given(*RUNNING, REQUESTED, TERMINATED)
-        over.when(world(deleting=True)).then(RemoveFinalizer())
+        over.when(world(deleting=True, recorded=True)).then(RemoveFinalizer())
         over.when(world(deleting=True, finalizer=False)).then_nothing()
 
     def test_a_sandbox_deleted_before_it_was_accepted_leaves_a_story_too(self) -> None:
@@ -399,14 +398,15 @@ class TestLeaving:
         assert request_termination(after, caller="c", request_id="r2") == ()
 
 
-def test_a_full_log_keeps_room_for_its_end() -> None:
+def test_a_log_that_the_archive_takes_nothing_of_keeps_room_for_its_end() -> None:
     flapping = [*RUNNING, *(NOT_READY, RUNNING[-1]) * LIVE_ENTRIES][
         : LIVE_ENTRIES - RESERVED_ENTRIES
     ]
     state = fold(log_of(flapping))
-    unready = world(replace(READY_POD, ready=False, sidecar_ready=False))
+    refusal = "quota"
+    unready = world(replace(READY_POD, ready=False, sidecar_ready=False), archive_refusal=refusal)
     room = LIVE_ENTRIES - len(flapping)
     assert decide(state, unready, room=room).facts == ()
-    assert decide(state, world(ended(3)), room=room).facts
+    assert decide(state, world(ended(3), archive_refusal=refusal), room=room).facts
     assert STARTED in flapping
     assert POD_CREATED in flapping

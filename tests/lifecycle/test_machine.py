@@ -21,11 +21,11 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from isola_lifecycle.archive import Moved, Segment, Subject, oldest, rest, whole
 from isola_lifecycle.chain import faults
 from isola_lifecycle.codec import encode
-from isola_lifecycle.log import Fact, Log
-from isola_lifecycle.sandbox.conditions import Phase, Type
-from isola_lifecycle.sandbox.decide import (
+from isola_lifecycle.log import LIVE_ENTRIES, Condition, Fact, Log, Status
+from isola_lifecycle.sandbox.commands import (
     AddFinalizer,
     Command,
     CreatePod,
@@ -33,14 +33,23 @@ from isola_lifecycle.sandbox.decide import (
     DeletePod,
     ForcePodAway,
     RemoveFinalizer,
-    decide,
+    RollOver,
+    WarnOfLoss,
+    WriteRecord,
 )
+from isola_lifecycle.sandbox.conditions import Phase, Type
+from isola_lifecycle.sandbox.decide import RESERVED_ENTRIES, decide
 from isola_lifecycle.sandbox.fold import extend, fold
 from isola_lifecycle.sandbox.intents import request_termination
 from isola_lifecycle.sandbox.observation import Container, Observation, Pod, PodPhase, Refusal
 from support.stories import START, UID, assert_in_catalogue
 
 ONCE = {Type.ACCEPTED, Type.SUCCEEDED, Type.TERMINATION_REQUESTED, Type.TERMINATED}
+SUBJECT = Subject(name="s", uid=UID, created_at=START)
+
+# More commands than an operator ever carries out at one go.
+NEVER = 6
+
 RUNNING = Container(name="sandbox0", running=True, ready=True)
 
 
@@ -50,6 +59,9 @@ class CrashySandbox(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.log = Log(UID)
+        self.logs = [self.log]
+        self.records: dict[str, Segment] = {}
+        self.archive_takes = True
         self.exists, self.deleting, self.finalizer = True, False, False
         self.pod: Pod | None = None
         self.seen_pods: list[Pod | None] = [None]
@@ -63,36 +75,56 @@ class CrashySandbox(RuleBasedStateMachine):
     @rule(
         lag=st.integers(0, 3),
         pod_lag=st.integers(0, 2),
-        dies_after=st.integers(0, 4),
+        dies_after=st.integers(0, 7),
     )
     def an_operator_runs(self, *, lag: int, pod_lag: int, dies_after: int) -> None:
         """Reconcile once on a log and a pod that may be stale; die after so many commands."""
         if not self.exists:
             return
-        log = Log(UID, self.log.entries[: max(0, len(self.log) - lag)])
+        log = self.stale_log(lag)
         state = fold(log)
         seen = self.observation(self.stale_pod(pod_lag))
         decision = decide(state, seen, room=log.room)
-        for done, command in enumerate(decision.commands):
-            if done == dies_after:
-                return
-            seen = self.perform(command, seen)
-        if decision.commands:
+        done = 0
+        while decision.commands:
+            for command in decision.commands:
+                if done == dies_after or (
+                    command == RemoveFinalizer() and log.version != self.log.version
+                ):
+                    return  # dead, or refused: the object has moved on from what was read
+                seen = self.perform(command, seen, log)
+                done += 1
+            assert done < NEVER, "the commands go round in circles"
             decision = decide(state, seen, room=log.room)
-        if dies_after > 3:
+        if dies_after > NEVER:
             return
-        self.append(log, decision.facts)
+        self.append(log, decision.facts, seen.moved)
+
+    @precondition(lambda self: self.pod is not None and not self.pod.ended)
+    @rule(times=st.integers(5, 30))
+    def it_comes_and_goes(self, *, times: int) -> None:
+        """Let readiness flap, as a long life has it."""
+        for _ in range(times):
+            for step in ("run", "unready"):
+                if self.pod and not self.pod.ended and not self.pod.deleting:
+                    self.the_cluster_moves_the_pod(step)
+                    self.an_operator_runs(lag=0, pod_lag=0, dies_after=NEVER)
+                    self.now += timedelta(seconds=1)
+
+    @rule(takes=st.booleans())
+    def the_archive_changes_its_mind(self, *, takes: bool) -> None:
+        self.archive_takes = takes
 
     @rule(lag=st.integers(0, 2), dies=st.booleans())
     def a_client_deletes_it(self, *, lag: int, dies: bool) -> None:
         """Append the intent and delete, as the gateway does; it may die in between."""
         if not self.exists:
             return
-        log = Log(UID, self.log.entries[: max(0, len(self.log) - lag)])
+        log = self.stale_log(lag)
         facts = request_termination(fold(log), caller="10.0.0.7", request_id="r")
         if not self.append(log, facts) or dies:
             return
-        self.perform(DeleteObject(), self.observation(self.pod))
+        self.perform(DeleteObject(), self.observation(self.pod), log)
 
     @rule()
     def somebody_deletes_it_with_kubectl(self) -> None:
@@ -166,39 +198,52 @@ class CrashySandbox(RuleBasedStateMachine):
 
     @invariant()
     def the_log_has_no_gap_no_repeat_and_no_forgery(self) -> None:
-        assert [e.sequence for e in self.log] == list(range(1, len(self.log) + 1))
-        assert faults(UID, [encode(e) for e in self.log]) == ()
+        story = self.story()
+        assert [e.sequence for e in story] == list(range(1, self.log.version + 1))
+        assert faults(UID, [encode(e) for e in story]) == ()
+
+    @invariant()
+    def a_log_that_was_archived_folds_like_the_whole_one(self) -> None:
+        assert fold(self.log) == fold(self.story())
+
+    @invariant()
+    def the_object_keeps_a_bounded_log_with_room_for_its_end(self) -> None:
+        assert len(self.log) <= LIVE_ENTRIES
+        state = fold(self.log)
+        if not (state.outcome or state.termination_requested):
+            assert self.log.room >= RESERVED_ENTRIES - 2
 
     @invariant()
     def what_happens_once_is_recorded_once(self) -> None:
-        types = [e.type for e in self.log]
+        types = [e.type for e in self.story()]
         assert all(types.count(each) <= 1 for each in ONCE)
-        assert len([e for e in self.log if e.type == "PodCreated" and e.status == "True"]) <= 1
+        assert len([e for e in self.story() if e.type == "PodCreated" and e.status == "True"]) <= 1
 
     @invariant()
     def no_entry_repeats_the_one_before_it_of_its_kind(self) -> None:
         newest: dict[tuple[str, str], tuple[str, str]] = {}
-        for e in self.log:
+        for e in self.story():
             kind = (e.type, e.data.get("container", ""))
-            assert newest.get(kind) != (e.status, e.reason), e
+            assert newest.get(kind) != (e.status, e.reason) or e.type == Type.ARCHIVED, e
             newest[kind] = (e.status, e.reason)
 
     @invariant()
     def nothing_follows_the_end(self) -> None:
-        types = [e.type for e in self.log]
+        types = [e.type for e in self.story()]
         if Type.TERMINATED in types:
-            assert types[-1] == Type.TERMINATED
+            after = self.story()[types.index(Type.TERMINATED) + 1 :]
+            assert [(e.type, e.status) for e in after] in ([], [(Type.ARCHIVED, Status.FALSE)])
 
     @invariant()
     def nothing_but_clean_up_follows_an_outcome(self) -> None:
-        types = [e.type for e in self.log]
+        types = [e.type for e in self.story()]
         if Type.SUCCEEDED in types:
             after = set(types[types.index(Type.SUCCEEDED) + 1 :])
-            assert after <= {Type.TERMINATION_REQUESTED, Type.TERMINATED}
+            assert after <= {Type.TERMINATION_REQUESTED, Type.TERMINATED, Type.ARCHIVED}
 
     @invariant()
     def a_deletion_of_ours_is_never_taken_for_somebody_else_s(self) -> None:
-        assert self.disturbed or "PodDeleted" not in {e.reason for e in self.log}
+        assert self.disturbed or "PodDeleted" not in {e.reason for e in self.story()}
 
     @invariant()
     def an_object_that_is_gone_left_nothing_behind_and_told_its_end(self) -> None:
@@ -206,21 +251,41 @@ class CrashySandbox(RuleBasedStateMachine):
             assert Type.TERMINATED in {e.type for e in self.log} or self.pods_created == 0
 
     @invariant()
+    def an_object_that_is_gone_left_its_whole_story_in_the_archive_or_said_why_not(self) -> None:
+        if not self.exists and fold(self.log).terminated and not fold(self.log).unarchived:
+            assert whole(self.records.values()) == self.story()
+            assert max(self.records.values(), key=lambda s: s.last).final
+
+    @invariant()
+    def a_part_of_the_story_is_archived_once(self) -> None:
+        for segment in self.records.values():
+            numbers = [e.sequence for e in segment.entries]
+            assert numbers == list(range(segment.first, segment.last + 1))
+        assert sum(len(s.entries) for s in self.records.values()) == len(
+            whole(self.records.values())
+        )
+
+    @invariant()
     def deciding_again_on_the_same_observation_comes_to_rest(self) -> None:
         log, seen = self.log, self.observation(self.pod)
+        # Commands apart: whether the archive takes something is not seen here.
+        seen = replace(seen, archive_refusal="not now", warned=True)
         # An outcome, the request that its lifetime is due, and the end of what is left.
         for _ in range(3):
             facts = decide(fold(log), seen, room=log.room).facts
             log = log.extended(extend(log, facts, at=self.now, generation=1))
+        seen = replace(seen, now=self.now)
         assert decide(fold(log), seen, room=log.room).facts == ()
 
     def teardown(self) -> None:
         """Left alone, with a fair world, it is somewhere definite, and can always be removed."""
+        takes, self.archive_takes = self.archive_takes, True
         self.refusal = None
         self.settle()
+        self.archive_takes = takes  # it may also be down for good: that keeps nobody
         if self.exists and not self.deleting:
             assert fold(self.log).phase in {Phase.RUNNING, Phase.SUCCEEDED, Phase.FAILED}
-            self.perform(DeleteObject(), self.observation(self.pod))
+            self.perform(DeleteObject(), self.observation(self.pod), self.log)
             self.settle()
         assert not self.exists
         assert self.pod is None
@@ -228,8 +293,8 @@ class CrashySandbox(RuleBasedStateMachine):
     # --- how it is carried out -----------------------------------------------------------------
 
     def settle(self) -> None:
-        for _ in range(8):
-            self.an_operator_runs(lag=0, pod_lag=0, dies_after=3)
+        for _ in range(10):
+            self.an_operator_runs(lag=0, pod_lag=0, dies_after=NEVER)
             self.a_dying_pod_disappears()
             if self.pod and not self.pod.ended and not self.pod.deleting:
                 self.the_cluster_moves_the_pod("run")
@@ -245,6 +310,13 @@ class CrashySandbox(RuleBasedStateMachine):
             pod=pod or self.pod,
         )
 
+    def story(self) -> tuple[Condition, ...]:
+        """Return the whole log: what is in the archive, and what is on the object."""
+        return whole(self.records.values(), self.log)
+
+    def stale_log(self, lag: int) -> Log:
+        return self.logs[max(0, len(self.logs) - 1 - lag)]
+
     def stale_pod(self, lag: int) -> Pod | None:
         return self.seen_pods[max(0, len(self.seen_pods) - 1 - lag)]
 
@@ -252,16 +324,22 @@ class CrashySandbox(RuleBasedStateMachine):
         self.pod = pod
         self.seen_pods.append(pod)
 
-    def append(self, log: Log, facts: tuple[Fact, ...]) -> bool:
+    def append(self, log: Log, facts: tuple[Fact, ...], moved: Moved | None = None) -> bool:
         """Append as the store does; return whether the writer may go on."""
         if log.version != self.log.version or not self.exists:
             return False
         for each in facts:
             assert_in_catalogue(each)
         self.log = self.log.extended(extend(log, facts, at=self.now, generation=1))
+        if moved:
+            assert moved.first == self.log.archived + 1
+            self.log = self.log.archived_to(moved.last)
+        self.logs.append(self.log)
         return True
 
-    def perform(self, command: Command, seen: Observation) -> Observation:  # noqa: C901 - a table
+    def perform(  # noqa: C901, PLR0912 - a table
+        self, command: Command, seen: Observation, log: Log
+    ) -> Observation:
         match command:
             case AddFinalizer():
                 self.finalizer = self.exists
@@ -280,10 +358,28 @@ class CrashySandbox(RuleBasedStateMachine):
                 self.deleting = self.exists
                 self.exists = self.exists and self.finalizer
                 return replace(seen, deleting=True)
+            case RollOver():
+                segment = self.write(oldest(SUBJECT, log))
+                if segment is None:
+                    return replace(seen, archive_refusal="quota")
+                return replace(seen, moved=Moved(segment.name, segment.first, segment.last))
+            case WriteRecord():
+                done = log.archived
+                while done < log.version:
+                    segment = self.write(rest(SUBJECT, log, done))
+                    if segment is None:
+                        return replace(seen, archive_refusal="quota")
+                    done = segment.last
+                return replace(seen, recorded=True)
+            case WarnOfLoss():
+                return replace(seen, warned=True)
             case RemoveFinalizer():
                 self.finalizer = False
                 self.exists = self.exists and not self.deleting
                 return replace(seen, finalizer=False)
+
+    def write(self, segment: Segment) -> Segment | None:
+        return self.records.setdefault(segment.name, segment) if self.archive_takes else None
 
     def create_pod(self, seen: Observation) -> Observation:
         if self.refusal:

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from isola_lifecycle.log import Fact, Status
-from isola_lifecycle.sandbox.decide import DeletePod, ForcePodAway
+from isola_lifecycle.sandbox.commands import DeletePod, ForcePodAway
 from isola_lifecycle.sandbox.fold import fold
 from isola_lifecycle.sandbox.observation import Container, Pod, PodPhase
 from support.stories import (

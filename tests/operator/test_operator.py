@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -13,9 +13,11 @@ from typing import Any
 import aiohttp
 import pytest
 
+from isola_lifecycle.archive import Segment, whole
 from isola_lifecycle.chain import faults
 from isola_lifecycle.codec import encode
-from isola_lifecycle.errors import LifecycleError, NotFoundError, TransientError
+from isola_lifecycle.errors import LifecycleError, NotFoundError, RejectedError, TransientError
+from isola_lifecycle.log import LIVE_ENTRIES, Condition
 from isola_lifecycle.sandbox.fold import extend, fold
 from isola_lifecycle.sandbox.intents import Asker, change_lifetime
 from isola_operator.__main__ import run, utc_now
@@ -23,6 +25,7 @@ from isola_operator.settings import Settings
 from isola_store.client import MERGE_PATCH, KubernetesClient
 from isola_store.kubernetes import KubernetesSandboxes, sandboxes_path
 from isola_store.port import Draft, Sandbox
+from isola_store.records import KubernetesRecords
 from support.kubernetes_server import NAMESPACE, ApiServer, free_port
 from support.store import SPEC, unique
 
@@ -48,6 +51,7 @@ class Scene:
 
     client: KubernetesClient
     store: KubernetesSandboxes
+    records: KubernetesRecords
     kubeconfig: str
 
     def settings(self, **changes: Any) -> Settings:
@@ -129,6 +133,16 @@ class Scene:
                 sandbox = await self.store.read(name)
         return sandbox
 
+    async def history(self, name: str) -> tuple[Condition, ...]:
+        """Return what the archive tells of a sandbox that is gone, its chain verified."""
+        segments = await self.records.read(name)
+        assert segments[-1].final
+        entries = whole(segments)
+        uid = segments[0].subject.uid
+        assert [e.sequence for e in entries] == list(range(1, len(entries) + 1))
+        assert faults(uid, [encode(e) for e in entries]) == ()
+        return entries
+
     async def gone(self, name: str) -> None:
         async with asyncio.timeout(15):
             while True:
@@ -175,7 +189,8 @@ async def scene(api_server: ApiServer) -> AsyncGenerator[Scene]:
             await client.request("POST", "/apis/node.k8s.io/v1/runtimeclasses", runtime)
         except LifecycleError:
             pass  # a test before this one has made them
-        yield Scene(client, KubernetesSandboxes(client, NAMESPACE), kubeconfig)
+        store = KubernetesSandboxes(client, NAMESPACE)
+        yield Scene(client, store, KubernetesRecords(client, NAMESPACE), kubeconfig)
 
 
 async def create(scene: Scene, **spec: object) -> str:
@@ -207,6 +222,7 @@ async def test_a_life_from_creation_to_kubectl_delete(scene: Scene) -> None:
         await scene.kill_pod(name)
         await scene.gone(name)
         assert types(leaving)[:6] == LIFE[:6]
+        assert [e.type for e in await scene.history(name)] == LIFE
 
 
 async def test_an_operator_killed_between_any_two_steps_leaves_a_log_without_a_gap(
@@ -239,7 +255,8 @@ async def test_an_operator_killed_between_any_two_steps_leaves_a_log_without_a_g
         await scene.until(name, recorded("TerminationRequested"))
         await scene.kill_pod(name)
         await scene.gone(name)
-    assert requests > 6
+    assert requests > 7
+    assert [e.type for e in await scene.history(name)] == LIFE
 
 
 async def test_two_operators_record_everything_once(scene: Scene) -> None:
@@ -280,7 +297,9 @@ async def test_a_pod_that_vanishes_ends_its_sandbox(scene: Scene) -> None:
 async def test_a_lost_node_is_told_and_its_sandbox_can_be_deleted_without_it(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("isola_lifecycle.sandbox.decide.LOST_NODE_PATIENCE", timedelta(seconds=-30))
+    monkeypatch.setattr(
+        "isola_lifecycle.sandbox.leaving.LOST_NODE_PATIENCE", timedelta(seconds=-30)
+    )
     async with scene.operator():
         name = await create(scene)
         await scene.until(name, recorded("PodCreated"))
@@ -296,6 +315,93 @@ async def test_a_lost_node_is_told_and_its_sandbox_can_be_deleted_without_it(
         assert (await scene.client.request("GET", f"{PODS}/{name}-pod"))["metadata"]
         await scene.store.delete(name, uid=lost.uid)
         await scene.gone(name)
+
+
+async def flap(scene: Scene, name: str, times: int) -> Sandbox:
+    """Take readiness away and give it back so many times, each seen by the operator."""
+    sandbox = await scene.store.read(name)
+    for _ in range(times):
+        for ready in (False, True):
+            conditions = [{"type": "Ready", "status": str(ready)}]
+            await scene.kubelet_says(name, {"conditions": conditions})
+            sandbox = await scene.until(name, lambda s, r=ready: fold(s.log).ready is r)
+    return sandbox
+
+
+async def test_a_long_life_is_kept_whole_in_a_bounded_object(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every write of a record is lost once, on the way there or on the way back."""
+    losses = 0
+    real = KubernetesRecords.write
+
+    async def losing(self: KubernetesRecords, segment: Segment) -> Segment:
+        nonlocal losses
+        losses += 1
+        if losses % 3 == 1:
+            raise TransientError("lost on the way there")
+        written = await real(self, segment)
+        if losses % 3 == 2:
+            raise TransientError("lost on the way back")
+        return written
+
+    monkeypatch.setattr(KubernetesRecords, "write", losing)
+    monkeypatch.setattr("isola_lifecycle.sandbox.leaving.ARCHIVE_RETRY", timedelta(seconds=0.1))
+    async with scene.operator(), scene.operator():
+        name = await create(scene)
+        await scene.until(name, recorded("PodCreated"))
+        await scene.start(name)
+        await scene.until(name, recorded("Ready", "PodReady"))
+        sandbox = await flap(scene, name, 60)
+        assert sandbox.log.archived >= 48
+        assert len(sandbox.log) <= LIVE_ENTRIES
+        state = fold(sandbox.log)
+        assert (state.ready, state.node, state.phase) == (True, "n1", "Running")
+        await scene.store.delete(name, uid=sandbox.uid)
+        await scene.until(name, recorded("TerminationRequested"))
+        await scene.kill_pod(name)
+        await scene.gone(name)
+    entries = await scene.history(name)
+    assert [e.type for e in entries if e.type not in {"Ready", "Archived"}] == [
+        *LIFE[:4],
+        "TerminationRequested",
+        "Terminated",
+    ]
+    readies = [e.status for e in entries if e.type == "Ready"]
+    assert readies == ["True", *["False", "True"] * 60, "False"]
+    assert fold(entries).terminated
+
+
+async def test_an_archive_that_takes_nothing_does_not_keep_a_sandbox_for_ever(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refused(_: KubernetesRecords, segment: Segment) -> Segment:
+        raise RejectedError(f"exceeded quota: no room for {segment.name}", code=403)
+
+    monkeypatch.setattr(KubernetesRecords, "write", refused)
+    monkeypatch.setattr("isola_lifecycle.sandbox.leaving.ARCHIVE_RETRY", timedelta(seconds=0.1))
+    monkeypatch.setattr("isola_lifecycle.sandbox.leaving.ARCHIVE_PATIENCE", timedelta(seconds=1))
+    async with scene.operator() as settings, aiohttp.ClientSession() as session:
+        name = await create(scene)
+        await scene.until(name, recorded("PodCreated"))
+        watched: list[Condition] = []
+        await scene.store.delete(name, uid=(await scene.store.read(name)).uid)
+        with suppress(NotFoundError):
+            while True:
+                watched = list((await scene.store.read(name)).log)
+                await asyncio.sleep(0.005)
+        await scene.gone(name)
+        url = f"http://127.0.0.1:{settings.metrics_port}/metrics"
+        async with session.get(url) as answer:
+            assert "isola_log_unarchived_total 1.0" in await answer.text()
+    assert (watched[-1].type, watched[-1].reason) == ("Archived", "RecordNotWritten")
+    waited = watched[-1].last_transition_time - watched[-2].last_transition_time
+    assert timedelta(seconds=1) <= waited < timedelta(seconds=3)
+    assert list(await scene.records.read(name)) == []
+    events = await scene.client.request("GET", f"/api/v1/namespaces/{NAMESPACE}/events")
+    (event,) = [e for e in events["items"] if e["involvedObject"]["name"] == name]
+    assert (event["type"], event["reason"]) == ("Warning", "RecordNotWritten")
+    assert "exceeded quota" in event["message"]
 
 
 async def test_a_sandbox_lives_as_long_as_it_was_last_told(scene: Scene) -> None:

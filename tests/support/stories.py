@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from isola_lifecycle.log import Fact, Log, Status
+from isola_lifecycle.sandbox.commands import Command, Decision
 from isola_lifecycle.sandbox.conditions import CATALOGUE, Type
-from isola_lifecycle.sandbox.decide import Command, Decision, decide
+from isola_lifecycle.sandbox.decide import decide
 from isola_lifecycle.sandbox.fold import extend, fold
 from isola_lifecycle.sandbox.observation import Container, Observation, Pod, PodPhase
 

@@ -32,6 +32,7 @@ class Type(StrEnum):
     TIMEOUT_CHANGED = "TimeoutChanged"
     TERMINATION_REQUESTED = "TerminationRequested"
     TERMINATED = "Terminated"
+    ARCHIVED = "Archived"
 
 
 class Reason(StrEnum):
@@ -66,6 +67,8 @@ class Reason(StrEnum):
     CLIENT_REQUEST = "ClientRequest"
     OBJECT_DELETED = "ObjectDeleted"
     POD_REMOVED = "PodRemoved"
+    LOG_ROLLED_OVER = "LogRolledOver"
+    RECORD_NOT_WRITTEN = "RecordNotWritten"
 
 
 class Phase(StrEnum):
@@ -89,6 +92,8 @@ class Key(StrEnum):
     CONTAINER = "container"
     EXIT_CODE = "exitCode"
     TRACEPARENT = "traceparent"
+    RECORD = "record"
+    STATE = "state"
     TIMEOUT_SECONDS = "timeoutSeconds"
 
 
@@ -222,6 +227,15 @@ CATALOGUE: tuple[Meaning, ...] = (
         "nothing of the sandbox is left in the cluster",
         (OPERATOR,),
         (Reason.POD_REMOVED, Reason.NODE_LOST),
+    ),
+    Meaning(
+        Type.ARCHIVED,
+        "older entries moved to a SandboxRecord, and `state` is what they amount to; False: the"
+        " archive of an ended sandbox could not be written",
+        (OPERATOR,),
+        (Reason.LOG_ROLLED_OVER,),
+        (Reason.RECORD_NOT_WRITTEN,),
+        (Key.RECORD, Key.STATE),
     ),
 )
 

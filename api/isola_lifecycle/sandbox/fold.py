@@ -10,105 +10,16 @@ Rules of this file
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import datetime
 from functools import reduce
-from typing import Any, NamedTuple
+from typing import Any
 
 from isola_lifecycle.codec import sealed
 from isola_lifecycle.durations import span
 from isola_lifecycle.log import Condition, Fact, Log, Status, numbered
-from isola_lifecycle.sandbox.conditions import Key, Phase, Reason, Type
-
-
-@dataclass(frozen=True, slots=True)
-class Trouble:
-    """Something that keeps the sandbox from running; it may pass.
-
-    Attributes:
-        reason: As recorded.
-        message: As recorded.
-        container: Which container, or empty for the whole sandbox.
-    """
-
-    reason: str
-    message: str
-    container: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How the sandbox ended.
-
-    Attributes:
-        succeeded: Whether it ended well.
-        reason: As recorded.
-        message: As recorded.
-        at: When it was recorded.
-        exit_code: Of the container that decided it, or None.
-    """
-
-    succeeded: bool
-    reason: str
-    message: str
-    at: datetime
-    exit_code: int | None = None
-
-
-class State(NamedTuple):
-    """A sandbox, as far as its log tells.
-
-    A named tuple, because it is copied once an entry: three times as fast as a dataclass.
-
-    Attributes:
-        accepted_at: When the operator took it on, or None.
-        pod_uid: UID of the one pod this sandbox ever has, or empty before it exists.
-        node: Name of the node, or empty.
-        trouble: What is in the way of running at present, or None.
-        started: Whether all containers were started.
-        ready: Whether commands are accepted.
-        ever_ready: Whether they ever were.
-        unreachable: Whether readiness was lost because the node does not answer.
-        pod_ip: Where, or empty.
-        exited: Names of the containers whose exit is recorded.
-        changed_lifetime: What somebody set its lifetime to, or None for the specification's.
-        outcome: How it ended, or None.
-        termination_requested: Whether somebody asked for its end.
-        terminated: Whether nothing is left of it.
-    """
-
-    accepted_at: datetime | None = None
-    pod_uid: str = ""
-    node: str = ""
-    trouble: Trouble | None = None
-    started: bool = False
-    ready: bool = False
-    ever_ready: bool = False
-    unreachable: bool = False
-    pod_ip: str = ""
-    exited: frozenset[str] = frozenset()
-    changed_lifetime: timedelta | None = None
-    outcome: Outcome | None = None
-    termination_requested: bool = False
-    terminated: bool = False
-
-    def lifetime(self, promised: timedelta | None) -> timedelta | None:
-        """Return how long it may exist, where its specification says `promised`."""
-        return self.changed_lifetime or promised
-
-    def deadline(self, promised: timedelta | None) -> datetime | None:
-        """Return when its lifetime is over, or None where it has no limit or has not begun."""
-        lifetime = self.lifetime(promised)
-        return self.accepted_at + lifetime if self.accepted_at and lifetime else None
-
-    @property
-    def phase(self) -> Phase:
-        """Return the state in one word; the first that holds wins, as in the REST contract."""
-        if self.outcome:
-            return Phase.SUCCEEDED if self.outcome.succeeded else Phase.FAILED
-        if self.termination_requested:
-            return Phase.TERMINATING
-        return Phase.RUNNING if self.ready else Phase.PENDING
+from isola_lifecycle.sandbox.conditions import Key, Reason, Type
+from isola_lifecycle.sandbox.state import Outcome, State, Trouble, carried, restored
 
 
 def fold(conditions: Iterable[Condition]) -> State:
@@ -117,12 +28,16 @@ def fold(conditions: Iterable[Condition]) -> State:
 
 
 def evolve(state: State, entry: Condition) -> State:
-    """Return the state after one more entry."""
+    """Return the state after one more entry.
+
+    Where older entries were moved to the archive, `Archived` carries what they amount to. In a
+    log that is still whole that is what the fold has come to anyway.
+    """
     changes = _changes(state, entry)
     return state._replace(**changes) if changes else state
 
 
-def _changes(state: State, entry: Condition) -> dict[str, Any]:  # noqa: C901 - a table of types
+def _changes(state: State, entry: Condition) -> dict[str, Any]:  # noqa: C901, PLR0912 - a table
     holds = entry.status == Status.TRUE
     match entry.type:
         case Type.READY:
@@ -146,7 +61,9 @@ def _changes(state: State, entry: Condition) -> dict[str, Any]:  # noqa: C901 - 
         case Type.TERMINATION_REQUESTED:
             return {"termination_requested": True}
         case Type.TERMINATED:
-            return {"terminated": True, "ready": False}
+            return {"terminated_at": entry.last_transition_time, "ready": False}
+        case Type.ARCHIVED:
+            return _archived(entry) if holds else {"unarchived": True}
         case _:
             return {}
 
@@ -162,6 +79,8 @@ def extend(
     state, previous = fold(log), log.head
     entries: list[Condition] = []
     for sequence, fact in enumerate(facts, start=log.version + 1):
+        if fact.type == Type.ARCHIVED and fact.status == Status.TRUE:
+            fact = replace(fact, data={**fact.data, **(carried(state) or {})})  # noqa: PLW2901
         entry = numbered(fact, sequence, at=at, generation=generation)
         state = evolve(state, entry)
         data: Mapping[str, str] = {Key.PHASE.value: state.phase.value, **entry.data}
@@ -193,6 +112,11 @@ def _outcome(entry: Condition) -> Outcome:
         at=entry.last_transition_time,
         exit_code=int(code) if _is_integer(code) else None,
     )
+
+
+def _archived(entry: Condition) -> dict[str, Any]:
+    state = restored(entry.data)
+    return state._asdict() if state else {}
 
 
 def _changed_lifetime(entry: Condition) -> dict[str, Any]:

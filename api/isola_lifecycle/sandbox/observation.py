@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from isola_lifecycle.archive import Moved
+
 
 class PodPhase(StrEnum):
     """`status.phase` of a pod."""
@@ -123,6 +125,10 @@ class Observation:
         pod: Its pod, or None where there is none.
         refusal: The answer to an attempt to create the pod just now, or None.
         forced: Whether the pod was just removed without the word of its node.
+        moved: Oldest entries of the log that the archive was just made sure to have, or None.
+        recorded: Whether the archive was just made sure to have the whole log.
+        archive_refusal: Why the archive would not take something just now, or empty.
+        warned: Whether those who run the cluster were just told of an archive given up.
     """
 
     now: datetime
@@ -137,3 +143,7 @@ class Observation:
     pod: Pod | None = None
     refusal: Refusal | None = None
     forced: bool = False
+    moved: Moved | None = None
+    recorded: bool = False
+    archive_refusal: str = ""
+    warned: bool = False

@@ -152,8 +152,10 @@ def _of_the_living(state: State, entries: Sequence[Condition]) -> Verdict:
         waits = f"It is not running, and may be once this passes: {_stopped(state.trouble.message)}"
         return Verdict(waits, "" if known.advice in waits else known.advice)
     if state.ever_ready:
-        newest = next(entry for entry in reversed(entries) if entry.type == Type.READY)
-        return Verdict(f"It is alive{where}, but accepts no commands: {_stopped(newest.message)}")
+        # Where nothing was said of that for long, it is in an archive that is not at hand.
+        newest = next((e for e in reversed(entries) if e.type == Type.READY), None)
+        why = f": {_stopped(newest.message)}" if newest else "."
+        return Verdict(f"It is alive{where}, but accepts no commands{why}")
     if not entries:
         return Verdict(
             "The operator has not taken it on yet.", "if that lasts, look whether the operator runs"

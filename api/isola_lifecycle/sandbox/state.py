@@ -1,0 +1,172 @@
+"""What is known of a sandbox, and how that is carried over the place where its log was cut."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from isola_lifecycle.archive import packed, unpacked
+from isola_lifecycle.codec import decode_time, encode_time
+from isola_lifecycle.durations import span
+from isola_lifecycle.sandbox.conditions import Phase
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Something that keeps the sandbox from running; it may pass.
+
+    Attributes:
+        reason: As recorded.
+        message: As recorded.
+        container: Which container, or empty for the whole sandbox.
+    """
+
+    reason: str
+    message: str
+    container: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How the sandbox ended.
+
+    Attributes:
+        succeeded: Whether it ended well.
+        reason: As recorded.
+        message: As recorded.
+        at: When it was recorded.
+        exit_code: Of the container that decided it, or None.
+    """
+
+    succeeded: bool
+    reason: str
+    message: str
+    at: datetime
+    exit_code: int | None = None
+
+
+class State(NamedTuple):
+    """A sandbox, as far as its log tells.
+
+    A named tuple, because it is copied once an entry: three times as fast as a dataclass.
+
+    Attributes:
+        accepted_at: When the operator took it on, or None.
+        pod_uid: UID of the one pod this sandbox ever has, or empty before it exists.
+        node: Name of the node, or empty.
+        trouble: What is in the way of running at present, or None.
+        started: Whether all containers were started.
+        ready: Whether commands are accepted.
+        ever_ready: Whether they ever were.
+        unreachable: Whether readiness was lost because the node does not answer.
+        pod_ip: Where, or empty.
+        exited: Names of the containers whose exit is recorded.
+        changed_lifetime: What somebody set its lifetime to, or None for the specification's.
+        outcome: How it ended, or None.
+        termination_requested: Whether somebody asked for its end.
+        terminated_at: When nothing was left of it, or None.
+        unarchived: Whether the archive of this log was given up.
+    """
+
+    accepted_at: datetime | None = None
+    pod_uid: str = ""
+    node: str = ""
+    trouble: Trouble | None = None
+    started: bool = False
+    ready: bool = False
+    ever_ready: bool = False
+    unreachable: bool = False
+    pod_ip: str = ""
+    exited: frozenset[str] = frozenset()
+    changed_lifetime: timedelta | None = None
+    outcome: Outcome | None = None
+    termination_requested: bool = False
+    terminated_at: datetime | None = None
+    unarchived: bool = False
+
+    @property
+    def terminated(self) -> bool:
+        """Return whether nothing is left of it."""
+        return self.terminated_at is not None
+
+    def lifetime(self, promised: timedelta | None) -> timedelta | None:
+        """Return how long it may exist, where its specification says `promised`."""
+        return self.changed_lifetime or promised
+
+    def deadline(self, promised: timedelta | None) -> datetime | None:
+        """Return when its lifetime is over, or None where it has no limit or has not begun."""
+        lifetime = self.lifetime(promised)
+        return self.accepted_at + lifetime if self.accepted_at and lifetime else None
+
+    @property
+    def phase(self) -> Phase:
+        """Return the state in one word; the first that holds wins, as in the REST contract."""
+        if self.outcome:
+            return Phase.SUCCEEDED if self.outcome.succeeded else Phase.FAILED
+        if self.termination_requested:
+            return Phase.TERMINATING
+        return Phase.RUNNING if self.ready else Phase.PENDING
+
+
+def carried(state: State) -> dict[str, str] | None:
+    """Return `state` as `data` of an entry from which a fold can go on; None if it is too long."""
+    initial = State()
+    told = {
+        name: _plain(value)
+        for name, value, before in zip(State._fields, state, initial, strict=True)
+        if value != before
+    }
+    return packed(told)
+
+
+def restored(data: Mapping[str, str]) -> State | None:
+    """Return the state that `data` of an entry carries, or None where it carries none.
+
+    Total: fields of a newer release are left out, and what cannot be read is no state.
+    """
+    told = unpacked(data)
+    if told is None:
+        return None
+    known = {name: value for name, value in told.items() if name in State._fields}
+    try:
+        return State(**{name: _RESTORE.get(name, _same)(known[name]) for name in known})
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+        return None
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case datetime():
+            return encode_time(value)
+        case timedelta():
+            return int(value.total_seconds())
+        case frozenset():
+            return sorted(value)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+        case Trouble():
+            return [value.reason, value.message, value.container]
+        case Outcome():
+            at = encode_time(value.at)
+            return [value.succeeded, value.reason, value.message, at, value.exit_code]
+        case _:
+            return value
+
+
+def _outcome(told: list[Any]) -> Outcome:
+    succeeded, reason, message, at, exit_code = told
+    return Outcome(succeeded, reason, message, decode_time(at), exit_code)
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+_RESTORE: Mapping[str, Callable[[Any], Any]] = {
+    "accepted_at": decode_time,
+    "trouble": lambda told: Trouble(*told),
+    "exited": frozenset,
+    "changed_lifetime": span,
+    "outcome": _outcome,
+    "terminated_at": decode_time,
+}
