@@ -34,7 +34,7 @@ WRITE_FILE = Operation(
     success=204,
     body=OCTETS,
     parameters=(*_PLACE, parameters.FILE, parameters.REPEAT_KEY),
-    problems=(400, 408, *IN_SANDBOX),
+    problems=(400, 408, 507, *IN_SANDBOX),
 )
 REMOVE = Operation(
     id="removeFile",
@@ -44,7 +44,7 @@ REMOVE = Operation(
     summary="Remove a file, a link or a directory",
     success=204,
     parameters=(*_PLACE, parameters.ENTRY, parameters.RECURSIVE),
-    problems=(400, *IN_SANDBOX),
+    problems=(400, 507, *IN_SANDBOX),
 )
 LIST_ENTRIES = Operation(
     id="listEntries",
@@ -76,7 +76,7 @@ MAKE_DIRECTORY = Operation(
     also=(204,),
     answer=MadeDirectory,
     parameters=(*_PLACE, parameters.DIRECTORY, parameters.REPEAT_KEY),
-    problems=(400, *IN_SANDBOX),
+    problems=(400, 507, *IN_SANDBOX),
 )
 MOVE = Operation(
     id="moveFile",

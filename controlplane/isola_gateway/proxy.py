@@ -166,7 +166,9 @@ class _Source:
 async def _accepted(answer: Answer) -> None:
     if HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
         return
-    if not HTTPStatus.BAD_REQUEST <= answer.status < HTTPStatus.INTERNAL_SERVER_ERROR:
+    refused = HTTPStatus.BAD_REQUEST <= answer.status < HTTPStatus.INTERNAL_SERVER_ERROR
+    # A full disk is the sandbox's own affair: not a failure on the way, which clients try again.
+    if not refused and answer.status != HTTPStatus.INSUFFICIENT_STORAGE:
         raise SidecarError(f"it answered with status {answer.status}")
     detail = _detail(await answer.read(PROBLEM_BYTES))
     delay = answer.headers.get("Retry-After", "")

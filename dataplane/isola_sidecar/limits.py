@@ -88,7 +88,7 @@ KEPT_OUTPUTS_AT_MOST: Final = 4096
 """Whatever their age: two descriptors each must never come near the limit on descriptors."""
 
 KEPT_RECORDS: Final = 8192
-"""Finished commands whose exit code is remembered: about 1 KiB each."""
+"""Finished commands whose exit code is remembered: about 3 KiB each."""
 
 KILL_PASS_SECONDS: Final = 0.02
 """Between two passes over a dying command's processes; starts and exits are served meanwhile."""
@@ -110,7 +110,7 @@ WATCH_CHANGES: Final = 4096
 """Kept for a watch's reader that is slow; beyond that it is told to list again."""
 
 GONE_SECONDS: Final = 1.0
-"""Between two looks whether a watched directory was removed: one system call."""
+"""Between two looks whether a watched directory is still there: a few system calls."""
 
 RENAME_SECONDS: Final = 0.05
 """How long the first half of a rename waits for the second, which follows at once or never."""

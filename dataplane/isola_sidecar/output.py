@@ -25,6 +25,12 @@ if TYPE_CHECKING:
 class Output:
     """What a program wrote so far, and whether there will be more."""
 
+    # Thousands are remembered.
+    __slots__ = (
+        *("_burst", "_changed", "_create", "_file", "_is_pipe", "_loop", "_pipe", "_root"),
+        *("ended", "gone", "lost", "program_end", "size"),
+    )
+
     def __init__(
         self,
         root: int,
@@ -44,7 +50,7 @@ class Output:
         with suppress(OSError):
             fcntl.fcntl(self.program_end, fcntl.F_SETPIPE_SZ, limits.PIPE_BYTES)
         self._file: int | None = None
-        self._changed = asyncio.Event()
+        self._changed: asyncio.Event | None = None  # made by whoever waits: it takes 1 KiB
         self.size = 0
         self.ended = False
         self.gone = False
@@ -120,6 +126,7 @@ class Output:
     async def _change(self, seconds: float) -> bool:
         try:
             async with asyncio.timeout(seconds):
+                self._changed = self._changed or asyncio.Event()
                 await self._changed.wait()
         except TimeoutError:
             return False
@@ -169,5 +176,6 @@ class Output:
         self._pipe = -1
 
     def _notify(self) -> None:
-        self._changed.set()
-        self._changed = asyncio.Event()
+        if self._changed:
+            self._changed.set()
+            self._changed = None

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 _STATUS: Final = {
     errno.ENOENT: 404,
     errno.ENOTDIR: 409,
-    errno.ENOSPC: 409,
-    errno.EDQUOT: 409,
+    errno.ENOSPC: 507,
+    errno.EDQUOT: 507,
     errno.EROFS: 409,
     errno.ETXTBSY: 409,
     errno.EBUSY: 409,
@@ -104,7 +104,7 @@ def told_as_problem(container: Container, path: str) -> Generator[None]:
     """Turn the system's failures into what a client is told about `path`.
 
     Raises:
-        ProblemError: 404, 409 or 400.
+        ProblemError: 404, 409, 507 when there is no space, or 400.
     """
     try:
         yield

@@ -1,7 +1,7 @@
 """Problem details (RFC 9457): every error of the sidecar, in the contract's shape.
 
-The gateway relays `detail` of a 4xx to the user, and hides a 5xx. So a message says what was
-wrong, where, and what to do about it.
+The gateway relays `detail` of a 4xx or 507 to the user, and hides other 5xx. So a message says
+what was wrong, where, and what to do about it.
 """
 
 import json
@@ -25,6 +25,7 @@ _TITLES: Final = {
     500: "Internal Server Error",
     501: "Not Implemented",
     503: "Service Unavailable",
+    507: "Insufficient Storage",
 }
 """RFC 9110 names of the codes used here. `http.HTTPStatus` would cost its import at start."""
 

@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 class Stdin:
     """The writing end of a program's standard input."""
 
+    # Thousands are remembered.
+    __slots__ = (
+        *("_closing", "_pipe", "_room", "_stall_seconds", "_turn", "_writers", "program_end"),
+    )
+
     def __init__(
         self,
         terminal: tuple[int, int] | None = None,

@@ -71,9 +71,20 @@ class Tree:
                 os.close(descriptor)
         self.instance = self._start = -1
 
-    def is_gone(self) -> bool:
-        """Return whether the first directory was removed."""
-        return os.fstat(self._start).st_nlink == 0
+    def is_at(self, root: int, path: str) -> bool:
+        """Return whether the first directory is what `path` leads to in a root.
+
+        Neither DELETE_SELF nor the count of links tells: Linux keeps the one back as long as
+        anybody has it open, and gVisor the other.
+        """
+        try:
+            found = rootfs.open_within(root, path, rootfs.DIRECTORY)
+        except OSError:
+            return False
+        try:
+            return os.path.samestat(os.fstat(found), os.fstat(self._start))
+        finally:
+            os.close(found)
 
     def get(self, watch: int) -> Directory | None:
         """Return the directory of a watch, if it is still watched."""

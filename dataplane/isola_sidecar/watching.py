@@ -54,6 +54,7 @@ class Watch:
         Raises:
             ProblemError: 404 when it is missing.
         """
+        self._container = container
         self._recursive = recursive
         self._only: bytes | None = None
         self._prefix = os.fsencode(paths.absolute(container, path)).rstrip(b"/")
@@ -142,6 +143,8 @@ class Watch:
                 for event in events:
                     await self._take(event)
                 await asyncio.sleep(0)
+        except ProcessLookupError:  # the container has exited
+            self._ended = True
         except ProblemError:  # it has grown too large to be watched: who comes again is told why
             self._overflow()
             self._ended = True
@@ -150,14 +153,13 @@ class Watch:
             self._news.set()
 
     async def _pause(self, readable: asyncio.Event) -> None:
-        """Wait for events, looking now and then whether what is watched was removed.
-
-        Linux tells of that when nobody has it open any more, and the tree has.
-        """
+        """Wait for events, looking now and then whether what is watched is still there."""
         with suppress(TimeoutError):
             async with asyncio.timeout(limits.GONE_SECONDS):
                 await readable.wait()
-        if self._tree.is_gone():
+        with paths.root(self._container) as root:
+            there = self._tree.is_at(root, os.fsdecode(self._prefix) or "/")
+        if not there:
             self._take_own(self._tree.root, inotify.DELETE_SELF)
 
     async def _take(self, event: inotify.Event) -> None:

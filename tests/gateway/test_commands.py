@@ -178,7 +178,7 @@ async def test_a_sidecar_that_fails_or_redirects_is_502_without_its_words(
 
 
 @every_route
-@pytest.mark.parametrize("status", [400, 404, 409, 410, 422, 429])
+@pytest.mark.parametrize("status", [400, 404, 409, 410, 422, 429, 507])
 async def test_what_a_sidecar_refuses_is_passed_on_with_its_detail(
     client: Client, gateway: World, route: Route, status: int
 ) -> None:

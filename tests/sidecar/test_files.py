@@ -247,6 +247,6 @@ def test_a_mounted_file_is_replaced_as_the_container_sees_it(client: Client) -> 
 def test_a_full_disk_is_told_and_nothing_stays(client: Client, container: Container) -> None:
     answer = client.upload("/small/file", bytes(1_000_000))
 
-    assert answer.status == 409
+    assert answer.status == 507
     assert "No space left" in answer.detail
     assert not list((container.root / "small").iterdir())

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -103,3 +104,36 @@ def test_commands_that_end_give_back_their_descriptors(client: Client, pod: Pod)
         client.run("true")
 
     eventually(lambda: len(list(descriptors.iterdir())) <= before)
+
+
+def resident(pid: int) -> int:
+    """Return the resident memory of a process, in bytes."""
+    pages = Path(f"/proc/{pid}/statm").read_text().split()[1]
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+
+def children(pid: int) -> list[int]:
+    return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def test_a_thousand_commands_leave_little_more_than_their_records(tmp_path: Path) -> None:
+    with Pod(tmp_path) as pod, ThreadPoolExecutor(8) as pool:
+        pod.add("main")
+        client = pod.start_sidecar()
+
+        def run(_: int) -> None:
+            assert client.run("sh", "-c", "echo output; echo error >&2").exit_code == 0
+
+        # As many as outputs are kept: those are descriptors and, under Linux, a page each.
+        list(pool.map(run, range(limits.KEPT_OUTPUTS)))
+        (launcher,) = children(pod.sidecar)
+        before = resident(pod.sidecar), resident(launcher)
+        list(pool.map(run, range(1000)))
+        after = resident(pod.sidecar), resident(launcher)
+
+        commands = client.call("GET", "/v1/commands").json["commands"]
+        assert len(commands) == limits.KEPT_OUTPUTS + 1000
+        assert after[0] - before[0] < 1000 * 4096, "of the sidecar, for the records of all"
+        assert after[1] - before[1] < MEBIBYTE, "of the launcher, which remembers none"
+        assert children(pod.sidecar) == [launcher]
+        assert children(launcher) == []

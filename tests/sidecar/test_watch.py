@@ -270,7 +270,14 @@ def test_a_file_is_watched_by_its_name_through_every_replacement(
     ]
 
 
-@pytest.mark.parametrize("script", ["rmdir {0}", "mv {0} {0}-moved"], ids=["removed", "moved"])
+@pytest.mark.parametrize(
+    "script",
+    [
+        pytest.param("rmdir {0}", id="removed"),
+        pytest.param("mv {0} {0}-moved", id="moved"),
+        pytest.param("mkdir -p {0}; mv $(dirname {0}) /watched-$$; mkdir -p {0}", id="above it"),
+    ],
+)
 def test_the_stream_ends_when_what_is_watched_goes(
     client: Client, container: Container, place: Path, script: str
 ) -> None:
