@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import yaml
@@ -76,7 +77,7 @@ def test_labels_by_which_a_prometheus_chooses_are_added(monitored: Chart) -> Non
 
 
 def test_dashboards_are_found_by_grafana_s_sidecar_and_are_whole(chart: Chart) -> None:
-    found = {}
+    found: dict[str, Any] = {}
     for item in chart.render({"dashboards": {"enabled": True}}).of("ConfigMap"):
         assert item["metadata"]["labels"]["grafana_dashboard"] == "1"
         found |= {name: json.loads(text) for name, text in item["data"].items()}

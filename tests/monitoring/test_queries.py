@@ -10,7 +10,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,7 @@ def queries() -> Iterator[Any]:
 
 
 @contextmanager
-def process(module: str, log: Path, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
+def process(module: str, log: Path, **environment: str) -> Generator[subprocess.Popen[bytes]]:
     with log.open("wb") as output:
         started = subprocess.Popen(
             [sys.executable, "-m", module],
