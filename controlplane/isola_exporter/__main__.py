@@ -18,13 +18,11 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 from isola_exporter import probes
 from isola_exporter.backlog import Backlog
 from isola_exporter.delivery import Delivery
-from isola_exporter.following import Following, census
+from isola_exporter.following import Following
 from isola_exporter.measuring import Measuring
 from isola_exporter.otlp import OtlpSink
 from isola_exporter.settings import Settings, SettingsError, settings_from
 from isola_store.client import KubernetesClient
-from isola_store.port import Sandbox
-from isola_store.reflector import Reflector, sandbox_reflector
 
 # A pod has 30 s to end; what is left of them is for the metrics' last export.
 FLUSH_SECONDS = 10
@@ -42,35 +40,28 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     async with AsyncExitStack() as stack:
         client = await KubernetesClient.connect(settings.kubeconfig or None)
         await stack.enter_async_context(client)
-        sandboxes = sandbox_reflector(client, settings.namespace)
-        measuring = Measuring(
-            resource if "metrics" in settings.signals else None,
-            lambda: census(sandboxes.list()),
-        )
+        woken = asyncio.Event()
+        following = Following(client, settings.namespace, backlog, utc_now, woken.set)
+        measuring = Measuring(resource if "metrics" in settings.signals else None, following.census)
         stack.push_async_callback(asyncio.to_thread, measuring.close)
         sink = OtlpSink(resource, settings.signals, settings.version)
         stack.callback(sink.close)
         failures = _own_metrics(measuring.registry, backlog)
-        delivery = Delivery(backlog, sink, measuring.measure, utc_now, failures.inc)
-        following = Following(sandboxes, backlog, settings.namespace, utc_now, delivery.wake)
-        await _serve_probes(stack, settings, sandboxes, measuring)
+        delivery = Delivery(backlog, sink, measuring.measure, utc_now, failures.inc, woken)
+        await _serve_probes(stack, settings, following, measuring)
         async with asyncio.TaskGroup() as group:
-            reading = [
-                group.create_task(following.follow(sandboxes)),
-                group.create_task(following.sweep()),
-            ]
-            work = group.create_task(_deliver(delivery, sandboxes))
+            reading = group.create_task(following.run())
+            work = group.create_task(_deliver(delivery, following))
             await stop.wait()
-            for task in reading:
-                task.cancel()
+            reading.cancel()
             delivery.finish()
             await asyncio.wait({work}, timeout=FLUSH_SECONDS)
             work.cancel()
     structlog.get_logger().info("exporter_stopped", undelivered=backlog.pending)
 
 
-async def _deliver(delivery: Delivery, sandboxes: Reflector[Sandbox]) -> None:
-    await sandboxes.wait_synced()
+async def _deliver(delivery: Delivery, following: Following) -> None:
+    await following.wait_synced()  # a life begins in the archive
     await delivery.run()
 
 
@@ -110,7 +101,7 @@ def _own_metrics(registry: CollectorRegistry, backlog: Backlog) -> Counter:
 async def _serve_probes(
     stack: AsyncExitStack,
     settings: Settings,
-    sandboxes: Reflector[Sandbox],
+    following: Following,
     measuring: Measuring,
 ) -> None:
     def exposition(request: web.Request) -> web.Response:
@@ -119,7 +110,7 @@ async def _serve_probes(
 
     health: dict[str, probes.Answer] = {
         "/healthz": lambda _: probes.status(ok=True),
-        "/readyz": lambda _: probes.status(ok=sandboxes.synced),
+        "/readyz": lambda _: probes.status(ok=following.synced),
     }
     for routes, port in (
         (health, settings.health_port),

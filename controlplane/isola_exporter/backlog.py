@@ -13,13 +13,14 @@ Rules of this file
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from isola_exporter.model import Item, Measurement, Subject
 from isola_exporter.telling import Telling, told
 from isola_lifecycle.log import Condition
+from isola_lifecycle.sandbox.conditions import Type
 
 # An archive's piece is written before the entries leave the object; it arrives a moment later.
 PATIENCE = timedelta(seconds=30)
@@ -88,10 +89,11 @@ class Backlog:
 
     def learn(self, subject: Subject, entries: Iterable[Condition], *, now: datetime) -> None:
         """Take entries of a life, oldest first; those that are known already change nothing."""
-        if subject.uid in self._over:
+        horizon = now - self._window
+        entries = tuple(entries)
+        if subject.uid in self._over or self._is_long_over(subject.uid, entries, horizon):
             return
-        fresh = Life(Telling(subject), now - self._window)
-        life = self._lives.setdefault(subject.uid, fresh)
+        life = self._lives.setdefault(subject.uid, Life(Telling(subject), horizon))
         for entry in entries:
             if entry.sequence > life.telling.sequence and entry.sequence not in life.pending:
                 life.pending[entry.sequence] = entry
@@ -153,6 +155,12 @@ class Backlog:
             idle = life.telling.at is not None and life.telling.at < horizon
             if idle and not life.pending and uid not in there:
                 del self._lives[uid]
+
+    def _is_long_over(self, uid: str, entries: Sequence[Condition], horizon: datetime) -> bool:
+        # Most of an archive: not worth the memory.
+        if not entries or uid in self._lives or entries[-1].type != Type.TERMINATED:
+            return False
+        return entries[-1].last_transition_time < horizon
 
     def _tellable(self, life: Life, now: datetime) -> list[Condition]:
         ready = life.ready()

@@ -43,6 +43,7 @@ class Delivery:
         measure: Told of every item once, before it is delivered.
         clock: Tells the time, UTC.
         failed: Told of every attempt that failed.
+        news: Set when there may be something to deliver.
     """
 
     def __init__(
@@ -52,23 +53,20 @@ class Delivery:
         measure: Callable[[Sequence[Item]], None],
         clock: Callable[[], datetime],
         failed: Callable[[], None],
+        news: asyncio.Event,
     ) -> None:
         self._backlog = backlog
         self._sink = sink
         self._measure = measure
         self._clock = clock
         self._failed = failed
-        self._news = asyncio.Event()
+        self._news = news
         self._finishing = False
-
-    def wake(self) -> None:
-        """Have the backlog looked at."""
-        self._news.set()
 
     def finish(self) -> None:
         """Have `run` return once everything is delivered."""
         self._finishing = True
-        self.wake()
+        self._news.set()
 
     async def run(self) -> None:
         """Deliver until told to finish."""

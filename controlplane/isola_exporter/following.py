@@ -10,15 +10,20 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from isola_exporter.backlog import Backlog
 from isola_exporter.model import Subject
+from isola_lifecycle import archive
+from isola_lifecycle.codec import decode_segment
+from isola_lifecycle.log import Condition
 from isola_lifecycle.sandbox.conditions import Phase
 from isola_lifecycle.sandbox.fold import fold
-from isola_store.port import Sandbox
-from isola_store.reflector import Reflector
+from isola_store.client import KubernetesClient
+from isola_store.records import records_path
+from isola_store.reflector import Reflector, sandbox_reflector
 
 # An entry takes about a kilobyte of memory.
 MOST_PENDING = 100_000
@@ -29,34 +34,66 @@ LOOK_SECONDS = 0.5
 SWEEP_SECONDS = 60
 
 
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """All that a copy of the archive keeps of a record; its entries went into the backlog.
+
+    Attributes:
+        name: The record's.
+    """
+
+    name: str
+
+
 class Following:
     """Keeps the backlog current.
 
     Args:
-        sandboxes: Local copy of the sandboxes.
+        client: Where from.
+        namespace: Where the sandboxes live.
         backlog: What learns of them.
-        namespace: Where they live.
         clock: Tells the time, UTC.
         wake: Called when there may be something to deliver.
     """
 
     def __init__(
         self,
-        sandboxes: Reflector[Sandbox],
-        backlog: Backlog,
+        client: KubernetesClient,
         namespace: str,
+        backlog: Backlog,
         clock: Callable[[], datetime],
         wake: Callable[[], None],
     ) -> None:
-        self._sandboxes = sandboxes
+        self._sandboxes = sandbox_reflector(client, namespace)
+        self._records = Reflector(client, records_path(namespace), self._piece)
         self._backlog = backlog
         self._namespace = namespace
         self._clock = clock
         self._wake = wake
-        sandboxes.subscribe(self._look)
+        self._sandboxes.subscribe(self._look)
 
-    async def follow(self, copy: Reflector[Any]) -> None:
-        """Keep `copy` current while there is room for what it brings. Until cancelled."""
+    @property
+    def synced(self) -> bool:
+        """Return whether everything that is there has been read once."""
+        return self._sandboxes.synced and self._records.synced
+
+    async def wait_synced(self) -> None:
+        """Return once everything that is there has been read."""
+        await self._sandboxes.wait_synced()
+        await self._records.wait_synced()
+
+    def census(self) -> Mapping[str, int]:
+        """Return how many sandboxes there are in each state."""
+        found = Counter(fold(sandbox.log).phase for sandbox in self._sandboxes.list())
+        return {phase.value: found[phase] for phase in Phase}
+
+    async def run(self) -> None:
+        """Follow until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for work in (self._follow(self._records), self._follow(self._sandboxes), self._sweep()):
+                group.create_task(work)
+
+    async def _follow(self, copy: Reflector[Any]) -> None:
         while True:
             reading = asyncio.create_task(copy.run())
             try:
@@ -69,8 +106,7 @@ class Following:
             while self._backlog.pending > ENOUGH_PENDING:  # noqa: ASYNC110
                 await asyncio.sleep(LOOK_SECONDS)
 
-    async def sweep(self) -> None:
-        """Drop lives that nothing more will come of, now and then. Until cancelled."""
+    async def _sweep(self) -> None:
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
             present = (sandbox.uid for sandbox in self._sandboxes.list())
@@ -78,12 +114,14 @@ class Following:
 
     def _look(self, name: str) -> None:
         if sandbox := self._sandboxes.get(name):
-            subject = Subject(uid=sandbox.uid, name=name, namespace=self._namespace)
-            self._backlog.learn(subject, sandbox.log, now=self._clock())
-            self._wake()
+            self._learn(sandbox.subject, sandbox.log)
 
+    def _piece(self, item: Mapping[str, Any]) -> Piece:
+        segment = decode_segment(item["spec"])
+        self._learn(segment.subject, segment.entries)
+        return Piece(item["metadata"]["name"])
 
-def census(sandboxes: Iterable[Sandbox]) -> Mapping[str, int]:
-    """Return how many sandboxes there are in each state."""
-    found = Counter(fold(sandbox.log).phase for sandbox in sandboxes)
-    return {phase.value: found[phase] for phase in Phase}
+    def _learn(self, of: archive.Subject, entries: Iterable[Condition]) -> None:
+        subject = Subject(uid=of.uid, name=of.name, namespace=self._namespace)
+        self._backlog.learn(subject, entries, now=self._clock())
+        self._wake()

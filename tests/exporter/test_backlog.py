@@ -156,3 +156,9 @@ def test_the_oldest_entry_that_waits_is_known() -> None:
     assert waiting.oldest() == START
     waiting.confirm(taken(waiting))
     assert waiting.oldest() is None
+
+
+def test_what_ended_before_the_window_is_not_even_kept() -> None:
+    waiting = backlog()
+    waiting.learn(SUBJECT, LOG, now=START + 2 * HOUR)
+    assert waiting.pending == 0

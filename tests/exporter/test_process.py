@@ -11,7 +11,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ import pytest
 from isola_exporter.model import Ids, Item, Kind, Record, Span, Subject
 from isola_exporter.otlp import nanoseconds
 from isola_exporter.telling import Telling, tell
+from isola_lifecycle.archive import whole
 from isola_lifecycle.codec import decode_time
 from isola_lifecycle.log import Condition, Log
 from isola_operator.__main__ import run
@@ -28,6 +29,7 @@ from isola_operator.settings import Settings
 from isola_store.client import KubernetesClient
 from isola_store.kubernetes import KubernetesSandboxes
 from isola_store.port import Draft, Sandbox
+from isola_store.records import KubernetesRecords
 from isola_store.reflector import sandbox_reflector
 from support.collector import Collector, attributes
 from support.exports import entry_of
@@ -37,6 +39,7 @@ from support.store import SPEC, unique
 
 pytestmark = pytest.mark.apiserver
 
+LIVES = int(os.environ.get("ISOLA_LIVES", "12"))
 TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 
@@ -89,9 +92,11 @@ class Scene:
 
     kubelet: Kubelet
     store: KubernetesSandboxes
+    records: KubernetesRecords
     collector: Collector
     exporter: Exporter
     logs: dict[str, Log] = field(default_factory=dict[str, Log])  # by uid: what there was to tell
+    gone: set[str] = field(default_factory=set[str])
 
     async def create(self) -> Sandbox:
         draft = Draft(name=unique("exporter"), spec=SPEC, request_id="r-1", traceparent=TRACEPARENT)
@@ -111,7 +116,9 @@ class Scene:
             lambda: any(e.type == about for e in self.logs.get(sandbox.uid, ())), seconds=60
         )
 
-    async def live(self, sandbox: Sandbox, chance: random.Random | None = None) -> None:
+    async def live(
+        self, sandbox: Sandbox, chance: random.Random | None = None, *, flaps: int = 0
+    ) -> None:
         """Take a sandbox from acceptance to its removal."""
 
         async def pause() -> None:
@@ -122,6 +129,8 @@ class Scene:
         await self.kubelet.start(sandbox.name)
         await self.recorded(sandbox, "Ready")
         await pause()
+        if flaps:
+            await self.flap(sandbox, flaps)
         if chance and chance.random() < 0.5:
             await self.kubelet.exit(sandbox.name, chance.choice([0, 3]))
             await self.recorded(sandbox, "Succeeded")
@@ -130,6 +139,14 @@ class Scene:
         await self.recorded(sandbox, "TerminationRequested")
         await self.kubelet.remove(sandbox.name)
         await self.recorded(sandbox, "Terminated")
+
+    async def flap(self, sandbox: Sandbox, times: int) -> None:
+        """Let a running sandbox lose its readiness and regain it."""
+        for _ in range(times):
+            for ready in (False, True):
+                version = self.logs[sandbox.uid].version
+                await self.kubelet.ready(sandbox.name, ready=ready)
+                await self.until(lambda v=version: self.logs[sandbox.uid].version > v)
 
     def told(self, uid: str) -> list[Condition]:
         """Return the log of a sandbox as the collector has it: the first copy of each entry."""
@@ -224,12 +241,24 @@ async def scene(tmp_path: Path, api_server: ApiServer, exporter: Exporter) -> As
         ):
             kubelet = Kubelet(client)
             await kubelet.prepare()
-            made = Scene(kubelet, KubernetesSandboxes(client, NAMESPACE), collector, exporter)
+            made = Scene(
+                kubelet,
+                KubernetesSandboxes(client, NAMESPACE),
+                KubernetesRecords(client, NAMESPACE),
+                collector,
+                exporter,
+            )
             copy = sandbox_reflector(client, NAMESPACE)
+
+            uids: dict[str, str] = {}
 
             def keep(name: str) -> None:
                 if sandbox := copy.get(name):
-                    made.logs[sandbox.uid] = sandbox.log
+                    known = made.logs.get(sandbox.uid, Log(sandbox.uid))
+                    made.logs[sandbox.uid] = known.extended(sandbox.log.since(known.version))
+                    uids[name] = sandbox.uid
+                elif name in uids:
+                    made.gone.add(uids[name])
 
             copy.subscribe(keep)
             watching = asyncio.create_task(copy.run())
@@ -333,6 +362,63 @@ async def test_a_start_tells_what_happened_while_it_was_away(scene: Scene) -> No
     await scene.recorded(sandbox, "Ready")
     scene.exporter.start()
     await scene.until(lambda: scene.told(sandbox.uid) == list(scene.logs[sandbox.uid]))
+
+
+@pytest.mark.timeout(300)
+async def test_killing_exporter_and_collector_at_random_loses_and_disorders_nothing(
+    scene: Scene,
+) -> None:
+    chance = random.Random(7)
+
+    async def chaos() -> None:
+        while True:
+            await asyncio.sleep(chance.uniform(0.2, 2))
+            if chance.random() < 0.5:
+                scene.collector.kill()
+                await asyncio.sleep(chance.uniform(0, 1))
+                await asyncio.to_thread(scene.collector.start)
+            else:
+                await asyncio.to_thread(scene.exporter.end, signal.SIGKILL)
+                await asyncio.sleep(chance.uniform(0, 1.5))
+                scene.exporter.start()
+
+    async def life(number: int) -> Sandbox:
+        await asyncio.sleep(number * 0.5)
+        sandbox = await scene.create()
+        # One that is rolled over to the archive while it lives.
+        await scene.live(sandbox, chance, flaps=30 if number == 0 else 0)
+        return sandbox
+
+    scene.exporter.start()
+    trouble = asyncio.create_task(chaos())
+    sandboxes = await asyncio.gather(*(life(number) for number in range(LIVES)))
+    trouble.cancel()
+    with suppress(asyncio.CancelledError):
+        await trouble
+    if scene.exporter.process is None:
+        scene.exporter.start()
+    if scene.collector.process is None:
+        scene.collector.start()
+    roots = {Ids(sandbox.uid).span(Kind.LIFE, 1) for sandbox in sandboxes}
+    await scene.until(lambda: roots <= {int(s["spanId"], 16) for s in scene.collector.spans()}, 60)
+    for sandbox in sandboxes:
+        archived = whole(await scene.records.read(sandbox.name, sandbox.uid))
+        scene.logs[sandbox.uid] = Log(sandbox.uid, archived)
+        assert archived[0].sequence == 1
+        assert_told(scene, sandbox)
+
+
+async def test_a_life_that_came_and_went_while_it_was_away_is_told_from_the_archive(
+    scene: Scene,
+) -> None:
+    sandbox = await scene.create()
+    await scene.live(sandbox, flaps=25)
+    await scene.until(lambda: sandbox.uid in scene.gone)
+    scene.exporter.start()
+    life = Ids(sandbox.uid).span(Kind.LIFE, 1)
+    await scene.until(lambda: life in scene.spans(sandbox.uid))
+    assert len(scene.logs[sandbox.uid]) > 50
+    assert_told(scene, sandbox)
 
 
 def test_a_missing_setting_is_named(exporter: Exporter) -> None:
