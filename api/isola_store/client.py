@@ -27,6 +27,7 @@ from isola_lifecycle.errors import (
 _config: Any = config  # untyped upstream
 
 JSON = "application/json"
+METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
 
@@ -202,6 +203,23 @@ class Requester(Protocol):
         ...
 
 
+class MetadataOnly:
+    """A client that leaves out what is in the objects, for those who look at thousands.
+
+    Args:
+        client: The one that asks.
+    """
+
+    def __init__(self, client: KubernetesClient) -> None:
+        self._client = client
+
+    async def request(
+        self, method: str, path: str, body: Any = None, *, query: Mapping[str, str] | None = None
+    ) -> dict[str, Any]:
+        """Return the answer to a request."""
+        return await self._client.request(method, path, body, query=query, accept=METADATA)
+
+
 async def collection(
     client: Requester, path: str, query: Mapping[str, str] | None = None
 ) -> tuple[list[dict[str, Any]], str]:
@@ -210,7 +228,7 @@ async def collection(
     parameters = {**(query or {}), "limit": str(PAGE_ITEMS)}
     while True:
         page = await client.request("GET", path, query=parameters)
-        items += page["items"]
+        items += page["items"] or []  # null, in a list of metadata without any
         token = page["metadata"].get("continue")
         if not token:
             return items, page["metadata"]["resourceVersion"]

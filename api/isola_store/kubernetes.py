@@ -15,7 +15,14 @@ from isola_lifecycle.archive import Moved
 from isola_lifecycle.codec import decode_log, decode_time, encode
 from isola_lifecycle.errors import ExpectedVersionError, NotFoundError, RejectedError
 from isola_lifecycle.log import Condition
-from isola_store.client import JSON_PATCH, MERGE_PATCH, ConflictError, KubernetesClient, collection
+from isola_store.client import (
+    JSON_PATCH,
+    MERGE_PATCH,
+    ConflictError,
+    KubernetesClient,
+    MetadataOnly,
+    collection,
+)
 from isola_store.port import Draft, Sandbox, courier
 
 API_VERSION = f"{naming.GROUP}/{naming.VERSION}"
@@ -62,6 +69,11 @@ class KubernetesSandboxes:
         """Return every Sandbox; see `SandboxStore.list`."""
         items, _ = await collection(self._client, self._path)
         return [decode_sandbox(item) for item in items]
+
+    async def uids(self) -> frozenset[str]:
+        """Return the UID of every Sandbox, as of now."""
+        items, _ = await collection(MetadataOnly(self._client), self._path)
+        return frozenset(item["metadata"]["uid"] for item in items)
 
     async def append(
         self,

@@ -14,7 +14,7 @@ from isola_lifecycle import naming
 from isola_lifecycle.archive import Kept, Segment
 from isola_lifecycle.codec import decode_segment, decode_time, encode_segment
 from isola_lifecycle.errors import AlreadyExistsError, NotFoundError
-from isola_store.client import ConflictError, KubernetesClient, collection
+from isola_store.client import ConflictError, KubernetesClient, MetadataOnly, collection
 from isola_store.kubernetes import API_VERSION
 
 
@@ -92,7 +92,7 @@ class KubernetesRecords:
 
     async def list(self) -> Sequence[Kept]:
         """Return all segments; see `RecordStore.list`."""
-        items, _ = await collection(_MetadataOnly(self._client), self._path)
+        items, _ = await collection(MetadataOnly(self._client), self._path)
         return [_kept(item["metadata"]) for item in items]
 
     async def delete(self, kept: Kept) -> None:
@@ -168,18 +168,3 @@ def _kept(metadata: dict[str, Any]) -> Kept:
         final=labels.get(naming.RECORD_FINAL_LABEL) == "true",
         created_at=decode_time(metadata["creationTimestamp"]),
     )
-
-
-class _MetadataOnly:
-    """A client that leaves out what is in the objects: a sweep looks at thousands."""
-
-    def __init__(self, client: KubernetesClient) -> None:
-        self._client = client
-
-    async def request(
-        self, method: str, path: str, body: Any = None, *, query: Any = None
-    ) -> dict[str, Any]:
-        return await self._client.request(method, path, body, query=query, accept=METADATA)
-
-
-METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"

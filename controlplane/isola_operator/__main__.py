@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 import structlog
 
 from isola_lifecycle import naming
+from isola_lifecycle.durations import span
 from isola_lifecycle.log import Condition
 from isola_operator import probes
 from isola_operator.archivist import Archivist
@@ -24,6 +25,7 @@ from isola_operator.pods import OwnedPod, decode_pod
 from isola_operator.queue import WorkQueue
 from isola_operator.reconcile import Reconciler
 from isola_operator.settings import Settings, SettingsError, settings_from
+from isola_operator.sweep import Sweep
 from isola_operator.world import POD_SELECTOR, Cluster, pods_path
 from isola_store.client import KubernetesClient
 from isola_store.kubernetes import KubernetesSandboxes
@@ -65,6 +67,8 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
                 group.create_task(cluster.sandboxes.run()),
                 group.create_task(cluster.pods.run()),
                 group.create_task(_lead(controller, cluster, elected)),
+                # By every replica: removing what another one has removed is no harm.
+                group.create_task(_sweep(client, settings).run()),
             ]
             await stop.wait()
             for task in tasks:
@@ -92,6 +96,15 @@ async def _lead(controller: Controller, cluster: Cluster, lease: Lease | None) -
                 task.cancel()
                 with suppress(asyncio.CancelledError):
                     await task
+
+
+def _sweep(client: KubernetesClient, settings: Settings) -> Sweep:
+    return Sweep(
+        records=KubernetesRecords(client, settings.namespace),
+        living=KubernetesSandboxes(client, settings.namespace).uids,
+        retention=span(settings.record_ttl_seconds),
+        clock=utc_now,
+    )
 
 
 def _cluster(client: KubernetesClient, settings: Settings) -> Cluster:

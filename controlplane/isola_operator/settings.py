@@ -29,6 +29,7 @@ class Settings:
         priority_class: PriorityClass of sandbox pods, or empty.
         image_pull_secrets: Names of secrets for sandbox images.
         node_loss_seconds: How long a sandbox stays bound to a node that does not answer.
+        record_ttl_seconds: How long the history of a sandbox is kept after its end; 0 for ever.
         metrics_port: Port of `/metrics`.
         health_port: Port of `/healthz` and `/readyz`.
         leader_election: Whether to take turns with other replicas.
@@ -47,6 +48,7 @@ class Settings:
     priority_class: str = ""
     image_pull_secrets: tuple[str, ...] = ()
     node_loss_seconds: int = 60
+    record_ttl_seconds: int = 7 * 24 * 60 * 60
     metrics_port: int = 8080
     health_port: int = 8081
     leader_election: bool = False
@@ -73,6 +75,7 @@ def settings_from(environment: Mapping[str, str]) -> Settings:
         priority_class=environment.get("ISOLA_PRIORITY_CLASS", ""),
         image_pull_secrets=tuple(filter(None, (s.strip() for s in secrets.split(",")))),
         node_loss_seconds=_seconds(environment, "ISOLA_NODE_LOSS_SECONDS", 60),
+        record_ttl_seconds=_seconds(environment, "ISOLA_RECORD_TTL_SECONDS", 7 * 24 * 60 * 60),
         metrics_port=_port(environment, "ISOLA_METRICS_PORT", 8080),
         health_port=_port(environment, "ISOLA_HEALTH_PORT", 8081),
         leader_election=_flag(environment, "ISOLA_LEADER_ELECTION"),

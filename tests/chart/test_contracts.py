@@ -48,6 +48,7 @@ def test_the_operator_reads_what_was_installed(chart: Chart) -> None:
             "sandboxPriorityClassName": "low",
             "nodeLossSeconds": 3000000,
         },
+        "records": {"ttlSeconds": 0},
         "sandboxNamespace": {"name": "elsewhere"},
         "global": {"imagePullSecrets": [{"name": "one"}, {"name": "two"}]},
     }
@@ -60,6 +61,7 @@ def test_the_operator_reads_what_was_installed(chart: Chart) -> None:
         runtime_class="gvisor-kvm",
         priority_class="low",
         node_loss_seconds=3_000_000,
+        record_ttl_seconds=0,
         image_pull_secrets=("one", "two"),
         metrics_port=9090,
         health_port=8081,

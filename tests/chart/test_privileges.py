@@ -27,7 +27,7 @@ OPERATOR = {
     grant(SANDBOX_NAMESPACE, OURS, "sandboxes", "get list watch patch delete"),
     grant(SANDBOX_NAMESPACE, OURS, "sandboxes/status", "patch"),
     grant(SANDBOX_NAMESPACE, OURS, "sandboxes/finalizers", "update"),
-    grant(SANDBOX_NAMESPACE, OURS, "sandboxrecords", "get create"),
+    grant(SANDBOX_NAMESPACE, OURS, "sandboxrecords", "get list create delete"),
     grant(SANDBOX_NAMESPACE, "", "events", "create"),
     grant(SANDBOX_NAMESPACE, "", "pods", "get list watch create delete"),
 }

@@ -223,6 +223,7 @@ def test_the_operator_is_told_all_it_must_know(chart: Chart) -> None:
         "ISOLA_LOG_LEVEL": "info",
         "ISOLA_DEV_MODE": "false",
         "ISOLA_NODE_LOSS_SECONDS": "60",
+        "ISOLA_RECORD_TTL_SECONDS": "604800",
         "ISOLA_METRICS_PORT": "8080",
         "ISOLA_HEALTH_PORT": "8081",
     }
@@ -242,6 +243,7 @@ def test_values_reach_the_operator(chart: Chart) -> None:
         "ISOLA_LOG_LEVEL": "debug",
         "ISOLA_DEV_MODE": "true",
         "ISOLA_NODE_LOSS_SECONDS": "60",
+        "ISOLA_RECORD_TTL_SECONDS": "604800",
         "ISOLA_METRICS_PORT": "9090",
         "ISOLA_HEALTH_PORT": "8081",
     }

@@ -6,14 +6,14 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
 import aiohttp
 import pytest
 
-from isola_lifecycle.archive import Segment, whole
+from isola_lifecycle.archive import Segment, rest, whole
 from isola_lifecycle.chain import faults
 from isola_lifecycle.codec import encode
 from isola_lifecycle.errors import LifecycleError, NotFoundError, RejectedError, TransientError
@@ -22,12 +22,14 @@ from isola_lifecycle.sandbox.fold import extend, fold
 from isola_lifecycle.sandbox.intents import Asker, change_lifetime
 from isola_operator.__main__ import run, utc_now
 from isola_operator.settings import Settings
+from isola_operator.sweep import Sweep
 from isola_store.client import MERGE_PATCH, KubernetesClient
 from isola_store.kubernetes import KubernetesSandboxes, sandboxes_path
 from isola_store.port import Draft, Sandbox
 from isola_store.records import KubernetesRecords
 from support.kubernetes_server import NAMESPACE, ApiServer, free_port
 from support.store import SPEC, unique
+from support.stories import PENDING, log_of
 
 pytestmark = pytest.mark.apiserver
 
@@ -370,6 +372,29 @@ async def test_a_long_life_is_kept_whole_in_a_bounded_object(
     readies = [e.status for e in entries if e.type == "Ready"]
     assert readies == ["True", *["False", "True"] * 60, "False"]
     assert fold(entries).terminated
+
+
+async def test_a_sweep_removes_what_is_over_and_never_what_belongs_to_the_living(
+    scene: Scene,
+) -> None:
+    living = await scene.store.create(Draft(name=unique("living"), spec=SPEC))
+    gone = replace(living, name=unique("gone"), uid=f"uid-{unique('gone')}")
+    orphan = replace(living, name=unique("orphan"), uid=f"uid-{unique('orphan')}")
+    for sandbox, final in ((living, True), (gone, True), (orphan, False)):
+        segment = rest(sandbox.subject, log_of(PENDING), 0)
+        await scene.records.write(replace(segment, final=final))
+
+    def sweep(retention: timedelta) -> Sweep:
+        return Sweep(scene.records, scene.store.uids, retention, utc_now)
+
+    await sweep(timedelta(hours=1)).once()
+    assert len(await scene.records.read(gone.name)) == 1
+    await asyncio.sleep(1.1)  # the API server's creation times are whole seconds
+    await sweep(timedelta(seconds=1)).once()
+    left = [len(await scene.records.read(s.name)) for s in (living, gone, orphan)]
+    assert left == [1, 0, 0]
+    async with asyncio.timeout(1):
+        await sweep(timedelta(0)).run()
 
 
 async def test_an_archive_that_takes_nothing_does_not_keep_a_sandbox_for_ever(
