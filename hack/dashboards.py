@@ -198,7 +198,10 @@ DASHBOARDS = {
             ),
             Panel("Queue: waiting", (("max(isola_queue_depth)", "sandboxes"),)),
             Panel("Queue: age", (("max(isola_queue_age_seconds)", "next in line"),), "s"),
-            Panel("Lag of the watch", quantiles("isola_watch_lag_seconds"), "s"),
+            Panel("Lag of the operator's watch", quantiles("isola_watch_lag_seconds"), "s"),
+            Panel(
+                "Lag of the gateway's watch", quantiles("isola_apigateway_watch_lag_seconds"), "s"
+            ),
             Panel(
                 "Exporter: behind by",
                 (("max(isola_exporter_lag_seconds)", "oldest undelivered entry"),),

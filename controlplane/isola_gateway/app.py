@@ -23,6 +23,7 @@ from isola_gateway.routes.history import HistoryRoutes
 from isola_gateway.routes.operations import OperationRoutes
 from isola_gateway.routes.sandboxes import PATIENCE, SandboxRoutes
 from isola_gateway.settings import UNRELEASED
+from isola_store.lag import WatchLag
 
 
 class _Rule(QuartRule):
@@ -69,6 +70,8 @@ def create_app(
     app.asgi_http_class = handler
     _configure(app)
     lookup = Lookup(view, store)
+    lag = WatchLag(clock, metrics.watch_lag.observe)
+    view.subscribe(lambda name: lag.look(name, view.get(name)))
     proxy = Proxy(lookup, sidecars)
     for routes in (
         SandboxRoutes(view, store, lookup, clock, patience),

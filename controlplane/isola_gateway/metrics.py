@@ -33,6 +33,12 @@ class Metrics:
             buckets=_BUCKETS,
             registry=self.registry,
         )
+        self.watch_lag = Histogram(
+            "isola_apigateway_watch_lag_seconds",
+            "Age of a log entry when the watch brings it.",
+            buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
+            registry=self.registry,
+        )
         self.in_flight = Gauge(
             "isola_apigateway_http_requests_in_flight",
             "HTTP requests that are being answered.",

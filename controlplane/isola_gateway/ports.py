@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -25,6 +25,10 @@ class SandboxView(Protocol):
 
     def list(self) -> Sequence[Sandbox]:
         """Return all sandboxes."""
+        ...
+
+    def subscribe(self, listener: Callable[[str], None]) -> None:
+        """Have `listener` called with the name of every sandbox that came, changed or went."""
         ...
 
     async def changed(self, name: str, timeout_seconds: float) -> None:

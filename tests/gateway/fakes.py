@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -46,6 +46,10 @@ class MemoryView:
         self.lags = False
         self._copy: dict[str, Sandbox] = {}
         self._changes = asyncio.Event()
+        self._listeners: list[Callable[[str], None]] = []
+
+    def subscribe(self, listener: Callable[[str], None]) -> None:
+        self._listeners.append(listener)
 
     def get(self, name: str) -> Sandbox | None:
         return self._copy.get(name)
@@ -68,6 +72,8 @@ class MemoryView:
             self._copy.pop(sandbox.name, None)
         else:
             self._copy[sandbox.name] = sandbox
+        for listener in self._listeners:
+            listener(sandbox.name)
         self._changes.set()
         self._changes = asyncio.Event()
 
