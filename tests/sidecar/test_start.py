@@ -18,7 +18,7 @@ HEAVY = (
     "random",
     "hashlib",
     "tempfile",
-    "wsproto",
+    *("wsproto", "isola_sidecar.viewing", "isola_sidecar.watching"),
 )
 
 

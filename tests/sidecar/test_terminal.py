@@ -141,6 +141,21 @@ def test_a_new_size_is_told_to_the_program_that_runs(client: Client) -> None:
     client.kill(command)
 
 
+def test_a_new_size_is_told_to_all_of_the_session(client: Client) -> None:
+    # Linux itself tells the foreground group only, and gVisor nobody: this is the launcher's work.
+    script = (
+        "import signal, time;"
+        "signal.signal(28, lambda *_: print('told', flush=True));"
+        "print('re' + 'ady', flush=True)\nwhile True: time.sleep(0.05)"
+    )
+    command = start(client, "bash", "-mc", 'python3 -c "$1" & wait', "bash", script)
+    with Viewer(client, command) as viewer:
+        viewer.sees(b"ready")
+        viewer.resize(50, 132)
+        viewer.sees(b"told")
+    client.kill(command)
+
+
 def test_stdin_by_post_is_typed_and_its_close_is_ctrl_d(client: Client) -> None:
     command = start(client, "cat")
     assert client.stdin(command, b"line\n").status == 204
