@@ -283,9 +283,11 @@ class HistoryEntry(BaseModel):
 
 
 class History(Wire):
-    """A sandbox's log."""
+    """A sandbox's log, from its first entry on."""
 
     id: SandboxId
+    uid: str = Field(description="Of all sandboxes that had this id, this one is told about.")
+    deleted: bool = Field(description="Whether it is gone, and this is its record.")
     entries: list[HistoryEntry]
     since_previous_seconds: list[float | None] = Field(
         description="For each entry, in the same order, how long after the one before it in time;"

@@ -82,6 +82,8 @@ class KubernetesRecords:
 
     async def read(self, name: str, uid: str = "") -> Sequence[Segment]:
         """Return what is kept; see `RecordStore.read`."""
+        if len(name) > naming.SANDBOX_NAME_LENGTH:
+            return []  # no label either
         selector = f"{naming.RECORD_NAME_LABEL}={name}"
         if uid:
             selector += f",{naming.RECORD_UID_LABEL}={uid}"

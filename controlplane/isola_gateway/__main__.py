@@ -17,6 +17,7 @@ from isola_gateway.settings import Settings, SettingsError, settings_from
 from isola_gateway.sidecars import HttpSidecars, sessions
 from isola_store.client import KubernetesClient
 from isola_store.kubernetes import KubernetesSandboxes
+from isola_store.records import KubernetesRecords
 from isola_store.reflector import sandbox_reflector
 
 MISCONFIGURED = 2
@@ -41,6 +42,7 @@ async def _run(settings: Settings) -> None:
         app = create_app(
             view=view,
             store=KubernetesSandboxes(client, settings.namespace),
+            records=KubernetesRecords(client, settings.namespace),
             sidecars=HttpSidecars(session),
             clock=_now,
             release=settings.version,

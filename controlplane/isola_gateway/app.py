@@ -11,9 +11,10 @@ from quart import Quart
 from quart.routing import QuartRule
 
 from isola_gateway.connection import Connection, GatewayRequest
+from isola_gateway.histories import Histories
 from isola_gateway.lookup import Lookup
 from isola_gateway.metrics import Metrics
-from isola_gateway.ports import SandboxView, SandboxWriter, SidecarTransport
+from isola_gateway.ports import RecordReader, SandboxView, SandboxWriter, SidecarTransport
 from isola_gateway.problems import problem_response
 from isola_gateway.proxy import Proxy
 from isola_gateway.routes.commands import CommandRoutes
@@ -45,10 +46,11 @@ class Gateway(Quart):
     url_rule_class = _Rule
 
 
-def create_app(
+def create_app(  # noqa: PLR0913 - all that a gateway is wired to
     *,
     view: SandboxView,
     store: SandboxWriter,
+    records: RecordReader,
     sidecars: SidecarTransport,
     clock: Callable[[], datetime],
     release: str = UNRELEASED,
@@ -59,6 +61,7 @@ def create_app(
     Args:
         view: What reads are answered from.
         store: Where writes go.
+        records: The archive.
         sidecars: What commands and files go to.
         clock: Tells the time of log entries, UTC.
         release: What `/version` says.
@@ -75,7 +78,7 @@ def create_app(
     proxy = Proxy(lookup, sidecars)
     for routes in (
         SandboxRoutes(view, store, lookup, clock, patience),
-        HistoryRoutes(lookup),
+        HistoryRoutes(lookup, Histories(lookup, records)),
         CommandRoutes(proxy),
         FileRoutes(proxy),
         EntryRoutes(proxy),

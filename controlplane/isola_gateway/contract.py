@@ -64,10 +64,16 @@ GET_HISTORY = Operation(
     method="GET",
     path="/v1/sandboxes/{id}/history",
     tag="Sandboxes",
-    summary="Show all that happened to a sandbox",
+    summary="Show all that happened to a sandbox, also once it is deleted",
     answer=History,
     stream=EVENTS,
-    parameters=(parameters.ID, parameters.ORDER, parameters.FOLLOW, parameters.LAST_SEQUENCE),
+    parameters=(
+        parameters.ID,
+        parameters.UID,
+        parameters.ORDER,
+        parameters.FOLLOW,
+        parameters.LAST_SEQUENCE,
+    ),
     problems=(404, 422),
 )
 CHANGE_SANDBOX = Operation(

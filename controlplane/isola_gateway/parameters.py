@@ -121,6 +121,12 @@ LIMIT = _query(
 CURSOR = _query(
     "cursor", Cursor, "Only what follows the page that gave this `nextCursor`. Not to be read into."
 )
+UID = _query(
+    "uid",
+    Annotated[str, StringConstraints(pattern="^[0-9a-f-]{36}$")],
+    "Which one, where several sandboxes had this id one after the other. Default: the one that"
+    " exists, else the last one that is on record.",
+)
 ORDER = _query("order", Literal["asc", "desc"], "`asc` (default): oldest entry first.")
 FOLLOW = _query(
     "follow",

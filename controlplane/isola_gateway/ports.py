@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from isola_lifecycle.archive import Segment
 from isola_lifecycle.log import Condition
 from isola_store.port import Draft, Sandbox
 
@@ -55,6 +56,14 @@ class SandboxWriter(Protocol):
 
     async def delete(self, name: str, *, uid: str) -> None:
         """Mark the Sandbox for deletion."""
+        ...
+
+
+class RecordReader(Protocol):
+    """The part of `isola_store.records.RecordStore` that the gateway uses."""
+
+    async def read(self, name: str, uid: str = "") -> Sequence[Segment]:
+        """Return what is kept of all sandboxes of a name, or of one of them."""
         ...
 
 

@@ -36,6 +36,7 @@ LEADER_ELECTION = {
     grant(RELEASE_NAMESPACE, "coordination.k8s.io", "leases", "get patch", "isola-operator"),
 }
 GATEWAY = {
+    grant(SANDBOX_NAMESPACE, OURS, "sandboxrecords", "list"),
     grant(SANDBOX_NAMESPACE, OURS, "sandboxes", "get list watch create delete"),
     grant(SANDBOX_NAMESPACE, OURS, "sandboxes/status", "patch"),
 }

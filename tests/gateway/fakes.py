@@ -19,6 +19,7 @@ from isola_lifecycle.log import Fact, Status
 from isola_lifecycle.sandbox.fold import extend
 from isola_store.memory import MemorySandboxes
 from isola_store.port import Draft, Sandbox
+from isola_store.records import MemoryRecords
 
 START = datetime(2026, 11, 24, 1, 40, tzinfo=UTC)
 ADDRESS = "10.244.1.7"
@@ -198,6 +199,7 @@ class World:
     view: MemoryView
     store: WatchedSandboxes
     sidecars: FakeSidecars
+    archive: MemoryRecords = field(default_factory=MemoryRecords)
 
     def app(
         self, sidecars: SidecarTransport | None = None, *, patience: timedelta = timedelta(0)
@@ -205,6 +207,7 @@ class World:
         return create_app(
             view=self.view,
             store=self.store,
+            records=self.archive,
             sidecars=sidecars or self.sidecars,
             clock=self.clock,
             patience=patience,

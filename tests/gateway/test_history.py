@@ -53,17 +53,21 @@ async def test_each_entry_has_the_time_since_the_one_before_it(
     client: Client, gateway: World
 ) -> None:
     await gateway.exists("box", *started())
-    await gateway.records("box", REQUESTED)
+    log = (await gateway.records("box", REQUESTED)).log.entries
+    waited = (log[-1].last_transition_time - log[-2].last_transition_time).total_seconds()
+    assert waited > 0
     told = await (await client.get(HISTORY)).json
-    assert told["sincePreviousSeconds"] == [None, 0, 0, 0, 0, 1]
+    assert told["sincePreviousSeconds"] == [None, 0, 0, 0, 0, waited]
     told = await (await client.get(f"{HISTORY}?order=desc")).json
-    assert told["sincePreviousSeconds"] == [1, 0, 0, 0, 0, None]
+    assert told["sincePreviousSeconds"] == [waited, 0, 0, 0, 0, None]
 
 
 async def test_no_entries_have_no_durations(client: Client, gateway: World) -> None:
     await gateway.exists("box")
     told = await (await client.get(HISTORY)).json
-    assert told == {"id": "box", "entries": [], "sincePreviousSeconds": []}
+    uid = (await gateway.store.read("box")).uid
+    told_of = {"id": "box", "uid": uid, "deleted": False}
+    assert told == {**told_of, "entries": [], "sincePreviousSeconds": []}
 
 
 # --- following ---------------------------------------------------------------------------------

@@ -10,13 +10,13 @@ from quart import Blueprint, Response
 
 from isola_gateway import contract
 from isola_gateway.binding import Given, mount
+from isola_gateway.histories import Histories, History
 from isola_gateway.lookup import Lookup
 from isola_gateway.operation import EVENTS
 from isola_gateway.proxy import STREAM_HEADERS
 from isola_gateway.routes.answers import json_answer
 from isola_lifecycle.codec import encode
 from isola_lifecycle.log import Condition
-from isola_store.port import Sandbox
 
 # As often as a sidecar gives a sign of life; clients wait longer than that.
 KEEP_ALIVE_SECONDS = 15
@@ -30,11 +30,13 @@ class HistoryRoutes:
     """Views of logs.
 
     Args:
-        lookup: Finds a sandbox by name, and what became of it.
+        lookup: Tells what became of a sandbox.
+        histories: Finds all that is known of one, gone or not.
     """
 
-    def __init__(self, lookup: Lookup) -> None:
+    def __init__(self, lookup: Lookup, histories: Histories) -> None:
         self._lookup = lookup
+        self._histories = histories
 
     def blueprint(self) -> Blueprint:
         """Return the routes."""
@@ -42,36 +44,49 @@ class HistoryRoutes:
 
     async def history(self, given: Given) -> Response:
         """Show the log, or follow it."""
-        sandbox = await self._lookup.find(given["id"])
+        history = await self._histories.find(given["id"], given.get("uid"))
         follow = given.get("follow")
         if follow == "true" or (not follow and EVENTS in given.request.headers.get("Accept", "")):
             seen = int(given.get("Last-Event-ID") or 0)
-            body = self._followed(sandbox, seen)
+            body = self._followed(history, seen)
             return Response(body, content_type=EVENTS, headers=STREAM_HEADERS)
         # Durations stand beside the entries: one more field, and no entry would match its digest.
-        entries = [encode(entry) for entry in sandbox.log]
-        durations = _durations(sandbox.log.entries)
+        entries = [encode(entry) for entry in history.entries]
+        durations = _durations(history.entries)
         if given.get("order") == "desc":
             entries.reverse()
             durations.reverse()
-        told = {"id": sandbox.name, "entries": entries, "sincePreviousSeconds": durations}
+        told = {
+            "id": history.name,
+            "uid": history.uid,
+            "deleted": history.sandbox is None,
+            "entries": entries,
+            "sincePreviousSeconds": durations,
+        }
         return json_answer(json.dumps(told))
 
-    async def _followed(self, sandbox: Sandbox, seen: int) -> AsyncIterator[bytes]:
-        current: Sandbox | None = sandbox
+    async def _followed(self, history: History, seen: int) -> AsyncIterator[bytes]:
+        current = history.sandbox
         # The server holds the head of an answer back until there is something of its body.
         yield _KEEP_ALIVE
-        while current:
-            sandbox = current
-            for entry in sandbox.log:
-                if entry.sequence > seen:
-                    yield _event(entry)
-            seen = max(seen, sandbox.log.version)
-            if any(entry.type == _LAST for entry in sandbox.log):
+        entries: Sequence[Condition] = [e for e in history.entries if e.sequence > seen]
+        over = any(entry.type == _LAST for entry in history.entries)
+        while True:
+            for entry in entries:
+                yield _event(entry)
+                seen = entry.sequence
+            if over or current is None:
                 return
-            current = await self._lookup.later(sandbox, KEEP_ALIVE_SECONDS)
-            if current is sandbox:
+            later = await self._lookup.later(current, KEEP_ALIVE_SECONDS)
+            if later is current:
                 yield _KEEP_ALIVE
+                entries = ()
+            elif later:
+                entries = await self._histories.after(later, seen)
+                over = any(entry.type == _LAST for entry in later.log)
+            else:
+                entries = await self._histories.end(current, seen)
+            current = later
 
 
 def _durations(entries: Sequence[Condition]) -> list[float | None]:
