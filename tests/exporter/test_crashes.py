@@ -1,0 +1,115 @@
+"""Whoever dies and whenever: each life as the collector has it equals its log, in its order."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import aiohttp
+import pytest
+
+from exporter.scene import TRACEPARENT, Program, Scene, assert_told
+from isola_exporter.model import Ids, Kind
+from isola_lifecycle.archive import whole
+from isola_lifecycle.log import Log
+from isola_store.port import Sandbox
+from support.collector import Collector
+from support.kubernetes_server import NAMESPACE, ApiServer, free_port
+
+pytestmark = pytest.mark.apiserver
+
+LIVES = int(os.environ.get("ISOLA_LIVES", "10"))
+
+
+@dataclass
+class Client:
+    """A client of a gateway that may be gone: it asks until it is answered."""
+
+    session: aiohttp.ClientSession
+    url: str
+
+    async def create(self, key: str) -> str:
+        asked = {"podTemplate": {"containers": [{"image": "i"}]}}
+        headers = {"Idempotency-Key": key, "traceparent": TRACEPARENT}
+        return str((await self._answered("POST", self.url, 201, json=asked, headers=headers))["id"])
+
+    async def delete(self, name: str) -> None:
+        await self._answered("DELETE", f"{self.url}/{name}", 204)
+
+    async def _answered(self, method: str, url: str, code: int, **more: Any) -> dict[str, Any]:
+        async with asyncio.timeout(60):
+            while True:
+                with suppress(aiohttp.ClientError, OSError):
+                    async with self.session.request(method, url, **more) as answer:
+                        if answer.status == code:
+                            return await answer.json() if code == 201 else {}
+                await asyncio.sleep(0.1)
+
+
+@asynccontextmanager
+async def gateway(folder: Path, api_server: ApiServer) -> AsyncGenerator[tuple[Program, Client]]:
+    port = free_port()
+    variables = {
+        "ISOLA_SANDBOX_NAMESPACE": NAMESPACE,
+        "KUBECONFIG": str(api_server.kubeconfig),
+        "ISOLA_HTTP_PORT": str(port),
+    }
+    program = Program("isola_gateway", variables, folder / "gateway.log")
+    program.start()
+    try:
+        async with aiohttp.ClientSession() as session:
+            yield program, Client(session, f"http://127.0.0.1:{port}/v1/sandboxes")
+    finally:
+        program.kill()
+
+
+async def chaos(victims: list[Program | Collector], chance: random.Random) -> None:
+    while True:
+        await asyncio.sleep(chance.uniform(0.2, 1.5))
+        victim = chance.choice(victims)
+        await asyncio.to_thread(victim.kill)
+        await asyncio.sleep(chance.uniform(0, 1))
+        await asyncio.to_thread(victim.start)
+
+
+@pytest.mark.timeout(600)
+async def test_killing_everybody_at_random_loses_and_disorders_nothing(
+    scene: Scene, tmp_path: Path, api_server: ApiServer
+) -> None:
+    chance = random.Random(7)
+
+    async def life(client: Client, number: int) -> Sandbox:
+        await asyncio.sleep(number * 0.5)
+        name = await client.create(str(UUID(int=chance.getrandbits(128))))
+        sandbox = await scene.store.read(name)
+        # One of them is rolled over to the archive while it lives.
+        await scene.live(sandbox, chance, flaps=30 if number == 0 else 0, delete=client.delete)
+        return sandbox
+
+    async with gateway(tmp_path, api_server) as (program, client):
+        victims = [program, scene.operator, scene.collector, scene.exporter]
+        scene.exporter.start()
+        trouble = asyncio.create_task(chaos(victims, chance))
+        sandboxes = await asyncio.gather(*(life(client, number) for number in range(LIVES)))
+        trouble.cancel()
+        with suppress(asyncio.CancelledError):
+            await trouble
+        for victim in victims:
+            if victim.process is None:
+                victim.start()
+        roots = {Ids(sandbox.uid).span(Kind.LIFE, 1) for sandbox in sandboxes}
+        await scene.until(
+            lambda: roots <= {int(span["spanId"], 16) for span in scene.collector.spans()}, 90
+        )
+    for sandbox in sandboxes:
+        archived = whole(await scene.records.read(sandbox.name, sandbox.uid))
+        assert archived[0].sequence == 1
+        scene.logs[sandbox.uid] = Log(sandbox.uid, archived)
+        assert_told(scene, sandbox)
