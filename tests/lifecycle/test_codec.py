@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -56,3 +57,14 @@ def test_a_log_of_a_past_release_still_verifies_and_folds(path: Path) -> None:
     state = fold(decode_log(golden["uid"], golden["status"]))
     assert state.phase == golden["phase"]
     assert state.terminated
+
+
+def test_a_log_that_a_past_release_rolled_over_still_knows_what_it_carried() -> None:
+    path = ROOT / "tests" / "lifecycle" / "golden" / "0.1.0-rolled-over.json"
+    golden = json.loads(path.read_text())
+    log = decode_log(golden["uid"], golden["status"])
+    assert (log.archived, log.entries[0].sequence) == (24, 25)
+    state = fold(log)
+    assert (state.node, state.exited, state.ever_ready) == ("n1", {"helper"}, True)
+    assert state.changed_lifetime == timedelta(hours=2)
+    assert state.accepted_at == datetime(2026, 1, 1, 0, 0, 7, 123, tzinfo=UTC)
