@@ -331,7 +331,7 @@ async def flap(scene: Scene, name: str, times: int) -> Sandbox:
 
 
 async def test_a_long_life_is_kept_whole_in_a_bounded_object(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch
+    scene: Scene, api_server: ApiServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every write of a record is lost once, on the way there or on the way back."""
     losses = 0
@@ -359,6 +359,8 @@ async def test_a_long_life_is_kept_whole_in_a_bounded_object(
         assert len(sandbox.log) <= LIVE_ENTRIES
         state = fold(sandbox.log)
         assert (state.ready, state.node, state.phase) == (True, "n1", "Running")
+        listed = api_server.run_kubectl("get", "sandbox", name).stdout.splitlines()
+        assert listed[1].split()[:4] == [name, "Running", "PodReady", "n1"]
         await scene.store.delete(name, uid=sandbox.uid)
         await scene.until(name, recorded("TerminationRequested"))
         await scene.kill_pod(name)

@@ -235,7 +235,7 @@ CATALOGUE: tuple[Meaning, ...] = (
         (OPERATOR,),
         (Reason.LOG_ROLLED_OVER,),
         (Reason.RECORD_NOT_WRITTEN,),
-        (Key.RECORD, Key.STATE),
+        (Key.RECORD, Key.NODE, Key.STATE),
     ),
 )
 

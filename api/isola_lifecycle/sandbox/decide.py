@@ -53,7 +53,7 @@ def decide(state: State, seen: Observation, *, room: int) -> Decision:
     if seen.moved:
         freed = seen.moved.last - seen.moved.first
         decision = _bring_on(state, seen, spare=room + freed - RESERVED_ENTRIES)
-        return replace(decision, facts=(_rolled_over(seen.moved), *decision.facts))
+        return replace(decision, facts=(_rolled_over(state, seen.moved), *decision.facts))
     if is_full(room) and not seen.archive_refusal and carried(state):
         return Decision(commands=(RollOver(),))
     decision = _bring_on(state, seen, spare=room - RESERVED_ENTRIES)
@@ -63,9 +63,11 @@ def decide(state: State, seen: Observation, *, room: int) -> Decision:
     return decision
 
 
-def _rolled_over(moved: Moved) -> Fact:
+def _rolled_over(state: State, moved: Moved) -> Fact:
     message = f"Entries {moved.first} to {moved.last} are in SandboxRecord {moved.record} now"
     data = {Key.RECORD: moved.record}
+    if state.node:
+        data[Key.NODE] = state.node  # for `kubectl get`, which reads no state
     return fact(Type.ARCHIVED, Reason.LOG_ROLLED_OVER, message, data)
 
 
