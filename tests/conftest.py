@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, Phase, settings
 
 from support.kubernetes_server import ApiServer, serving
 
-settings.register_profile("dev", max_examples=100)
+settings.register_profile("dev", max_examples=100, deadline=None)  # two busy cores
 settings.register_profile(
     "ci",
     max_examples=1000,

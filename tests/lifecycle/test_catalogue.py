@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 import yaml
 
 from isola_lifecycle import log as limits
 from isola_lifecycle import naming
-from isola_lifecycle.sandbox.conditions import CATALOGUE, Reason, Type
+from isola_lifecycle.sandbox import conditions as sandbox
+from isola_lifecycle.snapshot import conditions as snapshot
 from support.toolchain import ROOT
 
 CRD: dict[str, Any] = yaml.safe_load(
@@ -26,18 +28,36 @@ def row(meaning: Any) -> str:
     )
 
 
-def test_the_readme_prints_the_catalogue() -> None:
-    page = (ROOT / "api" / "README.md").read_text().splitlines()
-    assert [row(meaning) for meaning in CATALOGUE] == [r for r in page if r.startswith("| `")]
+CATALOGUES = [
+    pytest.param(sandbox, "README.md", id="Sandbox"),
+    pytest.param(snapshot, "snapshots.md", id="RootfsSnapshot"),
+]
 
 
-def test_the_catalogue_has_every_type_once_and_every_reason() -> None:
-    assert [meaning.type for meaning in CATALOGUE] == list(Type)
-    assert {r for meaning in CATALOGUE for r in (*meaning.true, *meaning.false)} == set(Reason)
+@pytest.mark.parametrize(("kind", "page"), CATALOGUES)
+def test_the_page_prints_the_catalogue(kind: Any, page: str) -> None:
+    lines = (ROOT / "api" / page).read_text().splitlines()
+    assert [row(meaning) for meaning in kind.CATALOGUE] == [r for r in lines if r.startswith("| `")]
+
+
+@pytest.mark.parametrize(("kind", "page"), CATALOGUES)
+def test_the_catalogue_has_every_type_once_and_every_reason(kind: Any, page: str) -> None:
+    assert page
+    told = {reason for meaning in kind.CATALOGUE for reason in (*meaning.true, *meaning.false)}
+    assert [meaning.type for meaning in kind.CATALOGUE] == list(kind.Type)
+    assert told == set(kind.Reason)
+
+
+@pytest.mark.parametrize(("kind", "page"), CATALOGUES)
+def test_every_key_of_data_is_told_of(kind: Any, page: str) -> None:
+    assert page
+    keys = {key for meaning in kind.CATALOGUE for key in meaning.data}
+    assert keys | {kind.Key.PHASE} == set(kind.Key)
 
 
 def test_no_type_misleads_readers_that_look_for_any_true_entry() -> None:
-    assert not {"Reconciling", "Stalled"} & {str(each) for each in Type}
+    types = {*map(str, sandbox.Type), *map(str, snapshot.Type)}
+    assert not {"Reconciling", "Stalled"} & types
 
 
 def test_the_resource_and_the_kernel_have_the_same_names_and_limits() -> None:

@@ -1,4 +1,4 @@
-"""The fold: total, and the same for whoever does it."""
+"""What a sandbox's log amounts to. What holds for every log is in `test_projection`."""
 
 from __future__ import annotations
 
@@ -6,13 +6,11 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from hypothesis import given as forall
-from hypothesis import strategies as st
 
 from isola_lifecycle.codec import sealed
 from isola_lifecycle.log import MESSAGE_LENGTH, Condition, Fact, Log, Status, clipped, numbered
-from isola_lifecycle.sandbox.conditions import Phase, Reason, Type
-from isola_lifecycle.sandbox.fold import State, evolve, extend, fold
+from isola_lifecycle.sandbox.conditions import Phase
+from isola_lifecycle.sandbox.fold import State, extend, fold
 from support.stories import (
     ACCEPTED,
     FAILED,
@@ -26,60 +24,6 @@ from support.stories import (
     fact,
     log_of,
 )
-
-words = st.sampled_from([*Type, "Unheard", "Ready"]).map(str)
-facts = st.builds(
-    Fact,
-    type=words,
-    status=st.sampled_from(Status),
-    reason=st.sampled_from([*Reason, "Unheard"]).map(str),
-    message=st.text(max_size=40),
-    actor=st.just("operator"),
-    data=st.dictionaries(
-        st.sampled_from(["podIP", "node", "exitCode", "container", "podUID", "other"]),
-        st.text(max_size=10),
-        max_size=4,
-    ),
-)
-
-
-@forall(st.lists(facts, max_size=20))
-def test_every_prefix_of_every_log_folds(story: list[Fact]) -> None:
-    log = log_of(story)
-    for length in range(len(log) + 1):
-        assert fold(log.entries[:length]).phase in Phase
-
-
-@forall(st.lists(facts, max_size=20), st.integers(0, 20))
-def test_folding_in_two_goes_is_folding_in_one(story: list[Fact], cut: int) -> None:
-    entries = log_of(story).entries
-    state = fold(entries[:cut])
-    for entry in entries[cut:]:
-        state = evolve(state, entry)
-    assert state == fold(entries)
-
-
-@forall(st.lists(facts, max_size=20))
-def test_the_phase_written_down_for_kubectl_is_the_fold_s(story: list[Fact]) -> None:
-    log = log_of(story)
-    for length, entry in enumerate(log, start=1):
-        assert entry.data["phase"] == fold(log.entries[:length]).phase
-
-
-@forall(st.lists(facts, max_size=10), st.lists(facts, max_size=10))
-def test_entries_appended_together_fold_like_entries_appended_apart(
-    before: list[Fact], together: list[Fact]
-) -> None:
-    log = log_of(before)
-    at_once = log.extended(extend(log, together, at=START, generation=1))
-    assert at_once == log_of([*before, *together])
-
-
-@forall(st.lists(facts, max_size=10))
-def test_an_unknown_type_changes_nothing(story: list[Fact]) -> None:
-    known = fold(log_of(story))
-    after = fold(log_of([*story, fact("Unheard", "OfSuch")]))
-    assert after == known
 
 
 @pytest.mark.parametrize(

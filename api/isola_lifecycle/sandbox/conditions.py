@@ -15,8 +15,9 @@ A sandbox's life, as its log tells it:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from isola_lifecycle.catalogue import GATEWAY, OPERATOR, Meaning
 
 
 class Type(StrEnum):
@@ -97,31 +98,6 @@ class Key(StrEnum):
     TIMEOUT_SECONDS = "timeoutSeconds"
 
 
-OPERATOR = "operator"
-GATEWAY = "gateway"
-
-
-@dataclass(frozen=True, slots=True)
-class Meaning:
-    """A row of the catalogue.
-
-    Attributes:
-        type: The type.
-        meaning: What it says when it is True.
-        writers: Who appends it.
-        true: Reasons with status True.
-        false: Reasons with status False.
-        data: Keys of `data` beside `phase`, which every entry carries.
-    """
-
-    type: Type
-    meaning: str
-    writers: tuple[str, ...]
-    true: tuple[Reason, ...]
-    false: tuple[Reason, ...] = ()
-    data: tuple[Key, ...] = ()
-
-
 # How a container's end is told; the same words serve the container and the sandbox.
 _EXITS = (
     Reason.ERROR,
@@ -129,7 +105,7 @@ _EXITS = (
     Reason.START_ERROR,
 )
 
-CATALOGUE: tuple[Meaning, ...] = (
+CATALOGUE: tuple[Meaning[Type, Reason, Key], ...] = (
     Meaning(
         Type.ACCEPTED,
         "the operator took the sandbox on; its time-outs count from here",
@@ -238,13 +214,3 @@ CATALOGUE: tuple[Meaning, ...] = (
         (Key.RECORD, Key.NODE, Key.STATE),
     ),
 )
-
-
-def on_behalf(writer: str, caller: str) -> str:
-    """Return the actor of an entry that `writer` appends for `caller` (empty: for itself)."""
-    return f"{writer} on behalf of {caller}" if caller else writer
-
-
-def traced(traceparent: str) -> dict[str, str]:
-    """Return `data` with the trace that an entry belongs to (empty: none is known)."""
-    return {Key.TRACEPARENT.value: traceparent} if traceparent else {}

@@ -17,9 +17,10 @@ from dataclasses import replace
 from datetime import timedelta
 
 from isola_lifecycle.archive import Moved, is_full
+from isola_lifecycle.catalogue import OPERATOR, on_behalf, traced
 from isola_lifecycle.log import Fact, Status
 from isola_lifecycle.sandbox.commands import AddFinalizer, Command, CreatePod, Decision, RollOver
-from isola_lifecycle.sandbox.conditions import OPERATOR, Key, Reason, Type, on_behalf, traced
+from isola_lifecycle.sandbox.conditions import Key, Reason, Type
 from isola_lifecycle.sandbox.leaving import removal, see_out
 from isola_lifecycle.sandbox.observation import Observation
 from isola_lifecycle.sandbox.rules import (

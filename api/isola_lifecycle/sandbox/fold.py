@@ -5,49 +5,20 @@ Rules of this file
       not know, leaves the state as it is, so an older consumer survives a newer writer.
     - No policy: it says what is, never what is to be done.
     - `Succeeded` and `TerminationRequested` are latches: the first one counts.
+    - Where older entries were moved to the archive, `Archived` carries what they amount to. In a
+      log that is still whole that is what the fold has come to anyway.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
-from datetime import datetime
-from typing import Any, cast
-
-from isola_lifecycle.codec import sealed
 from isola_lifecycle.durations import span
-from isola_lifecycle.log import Condition, Fact, Log, Status, numbered
+from isola_lifecycle.log import Condition, Status
+from isola_lifecycle.projection import Changes, Projection
 from isola_lifecycle.sandbox.conditions import Key, Reason, Type
-from isola_lifecycle.sandbox.state import Outcome, State, Trouble, carried, restored
+from isola_lifecycle.sandbox.state import Outcome, State, Trouble, restored
 
 
-def fold(conditions: Iterable[Condition]) -> State:
-    """Return the state that a whole log, oldest entry first, amounts to.
-
-    As `evolve` from entry to entry, but without a tuple for each: twice as fast.
-    """
-    draft = _Draft()
-    known = draft.__dict__ = State()._asdict()
-    for entry in conditions:
-        known.update(_changes(cast("State", draft), entry))
-    return State(**known)
-
-
-class _Draft:
-    """A state in the making."""
-
-
-def evolve(state: State, entry: Condition) -> State:
-    """Return the state after one more entry.
-
-    Where older entries were moved to the archive, `Archived` carries what they amount to. In a
-    log that is still whole that is what the fold has come to anyway.
-    """
-    changes = _changes(state, entry)
-    return state._replace(**changes) if changes else state
-
-
-def _changes(state: State, entry: Condition) -> dict[str, Any]:  # noqa: C901, PLR0912 - a table
+def _changes(state: State, entry: Condition) -> Changes:  # noqa: C901, PLR0912 - a table
     holds = entry.status == Status.TRUE
     match entry.type:
         case Type.READY:
@@ -78,33 +49,11 @@ def _changes(state: State, entry: Condition) -> dict[str, Any]:  # noqa: C901, P
             return {}
 
 
-def extend(
-    log: Log, facts: Iterable[Fact], *, at: datetime, generation: int
-) -> tuple[Condition, ...]:
-    """Return `facts` as the next entries of `log`: numbered, dated, with their phase, sealed.
-
-    `data.phase` is the phase that the log amounts to with that entry. `kubectl get` cannot fold,
-    so the word is written down for it; nothing of ours reads it, and a test holds it to the fold.
-    """
-    state, previous = fold(log), log.head
-    entries: list[Condition] = []
-    for sequence, fact in enumerate(facts, start=log.version + 1):
-        if fact.type == Type.ARCHIVED and fact.status == Status.TRUE:
-            fact = replace(fact, data={**fact.data, **(carried(state) or {})})  # noqa: PLW2901
-        entry = numbered(fact, sequence, at=at, generation=generation)
-        state = evolve(state, entry)
-        data: Mapping[str, str] = {Key.PHASE.value: state.phase.value, **entry.data}
-        entry = sealed(replace(entry, data=data), previous)
-        previous = entry.digest
-        entries.append(entry)
-    return tuple(entries)
-
-
 def _trouble(entry: Condition) -> Trouble:
     return Trouble(entry.reason, entry.message, entry.data.get(Key.CONTAINER, ""))
 
 
-def _readiness(state: State, entry: Condition, *, ready: bool) -> dict[str, Any]:
+def _readiness(state: State, entry: Condition, *, ready: bool) -> Changes:
     return {
         "ready": ready,
         "ever_ready": state.ever_ready or ready,
@@ -124,12 +73,12 @@ def _outcome(entry: Condition) -> Outcome:
     )
 
 
-def _archived(entry: Condition) -> dict[str, Any]:
+def _archived(entry: Condition) -> Changes:
     state = restored(entry.data)
     return state._asdict() if state else {}
 
 
-def _changed_lifetime(entry: Condition) -> dict[str, Any]:
+def _changed_lifetime(entry: Condition) -> Changes:
     text = entry.data.get(Key.TIMEOUT_SECONDS, "")
     seconds = int(text) if text.isdecimal() else 0
     return {"changed_lifetime": span(seconds)} if seconds else {}
@@ -138,3 +87,10 @@ def _changed_lifetime(entry: Condition) -> dict[str, Any]:
 def _is_integer(text: str) -> bool:
     # No log may make the fold raise, and `int` does on what is not a number.
     return text.removeprefix("-").isdecimal()
+
+
+SANDBOX = Projection(State(), _changes, lambda state: state.phase.value)
+
+fold = SANDBOX.fold
+evolve = SANDBOX.evolve
+extend = SANDBOX.extend

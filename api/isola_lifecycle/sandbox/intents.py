@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum, auto
 
+from isola_lifecycle.catalogue import GATEWAY, on_behalf, traced
 from isola_lifecycle.durations import span
 from isola_lifecycle.log import Fact, Status
-from isola_lifecycle.sandbox.conditions import GATEWAY, Key, Reason, Type, on_behalf, traced
+from isola_lifecycle.sandbox.conditions import Key, Reason, Type
 from isola_lifecycle.sandbox.fold import State
 
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 
+from isola_lifecycle.catalogue import OPERATOR
 from isola_lifecycle.log import Fact, Status
 from isola_lifecycle.sandbox.causes import exit_of, is_given_up, trouble_of
-from isola_lifecycle.sandbox.conditions import OPERATOR, Key, Reason, Type
+from isola_lifecycle.sandbox.conditions import Key, Reason, Type
 from isola_lifecycle.sandbox.fold import State
 from isola_lifecycle.sandbox.observation import (
     Container,

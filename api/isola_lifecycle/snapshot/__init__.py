@@ -1,0 +1,1 @@
+"""The lifecycle of a root file system snapshot, as that of a sandbox: log, fold, decisions."""
