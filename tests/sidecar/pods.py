@@ -26,6 +26,17 @@ if TYPE_CHECKING:
 
 DATAPLANE = Path(__file__).parents[2] / "dataplane"
 
+# A /dev of the container's own: what a test removes there is not this machine's.
+_DEVICES = """
+            mount -t tmpfs -o mode=755 tmpfs dev
+            cp -a /dev/null /dev/zero /dev/full /dev/random /dev/urandom /dev/tty dev/
+            mkdir dev/pts dev/shm
+            mount -t devpts -o newinstance,ptmxmode=0666 devpts dev/pts
+            mount -t tmpfs tmpfs dev/shm
+            ln -s pts/ptmx dev/ptmx
+            ln -s /proc/self/fd dev/fd
+""".strip()
+
 
 class Answer(NamedTuple):
     status: int
@@ -213,7 +224,7 @@ class Pod:
                 -o lowerdir=/,upperdir={base}/upper,workdir={base}/work {base}/root
             cd {base}/root
             mount -t proc proc proc
-            mount --rbind /dev dev
+            {_DEVICES}
             chroot . /bin/sh -ec '{prepare}'
             exec chroot --userspec={user} . env -i -C {directory} PATH="$PATH" \
                 ISOLA_CONTAINER_NAME={name} {command}
