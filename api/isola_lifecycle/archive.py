@@ -105,13 +105,15 @@ class Kept:
     Attributes:
         name: Of the object that holds it.
         uid: Of that object.
-        subject_uid: Of the object whose log it is.
+        subject_name: Of the object whose log it is.
+        subject_uid: Of that one.
         final: Whether nothing was to follow it.
         created_at: When it was written, UTC.
     """
 
     name: str
     uid: str
+    subject_name: str
     subject_uid: str
     final: bool
     created_at: datetime

@@ -282,6 +282,13 @@ class HistoryEntry(BaseModel):
     digest: str
 
 
+class Verdict(Wire):
+    """What a log comes to."""
+
+    sentence: str = Field(description="What happened, or is happening.")
+    advice: str | None = Field(default=None, description="What can be done about it.")
+
+
 class History(Wire):
     """A sandbox's log, from its first entry on."""
 
@@ -292,6 +299,27 @@ class History(Wire):
     since_previous_seconds: list[float | None] = Field(
         description="For each entry, in the same order, how long after the one before it in time;"
         " null for the oldest."
+    )
+    phases: list[Phase] = Field(
+        description="For each entry, in the same order, the sandbox's status with it."
+    )
+    verdict: Verdict = Field(description="What all of it comes to, for people.")
+
+
+class RecordSummary(Wire):
+    """A sandbox that is on record."""
+
+    id: SandboxId
+    uid: str = Field(description="Of all sandboxes that had this id.")
+    recorded_at: datetime = Field(description="When its whole history was put on record.")
+
+
+class RecordList(Wire):
+    """Sandboxes that are on record as ended and gone, the latest first."""
+
+    records: list[RecordSummary]
+    next_cursor: str | None = Field(
+        default=None, description="Give it as `cursor` for what follows; absent at the end."
     )
 
 

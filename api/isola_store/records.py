@@ -125,6 +125,7 @@ class MemoryRecords:
         kept = Kept(
             name=segment.name,
             uid=f"record-{next(self._numbers)}",
+            subject_name=segment.subject.name,
             subject_uid=segment.subject.uid,
             final=segment.final,
             created_at=self._clock(),
@@ -166,6 +167,7 @@ def _kept(metadata: dict[str, Any]) -> Kept:
     return Kept(
         name=metadata["name"],
         uid=metadata["uid"],
+        subject_name=labels.get(naming.RECORD_NAME_LABEL, ""),
         subject_uid=labels.get(naming.RECORD_UID_LABEL, ""),
         final=labels.get(naming.RECORD_FINAL_LABEL) == "true",
         created_at=decode_time(metadata["creationTimestamp"]),

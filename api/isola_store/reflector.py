@@ -90,9 +90,14 @@ class Reflector(Generic[T]):
         """Return all values."""
         return tuple(self._items.values())
 
-    def subscribe(self, listener: Callable[[str], None]) -> None:
-        """Have `listener` called with the name of every object that came, changed or went."""
+    def subscribe(self, listener: Callable[[str], None]) -> Callable[[], None]:
+        """Have `listener` called with the name of every object that came, changed or went.
+
+        Returns:
+            What ends that.
+        """
         self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
 
     async def changed(self, name: str, timeout_seconds: float) -> None:
         """Return when the object of that name next comes, changes or goes, or the time is over."""
@@ -159,7 +164,7 @@ class Reflector(Generic[T]):
         self._announce(value.name)
 
     def _announce(self, name: str) -> None:
-        for listener in self._listeners:
+        for listener in tuple(self._listeners):
             listener(name)
         for event in self._waiters.get(name, ()):
             event.set()

@@ -46,6 +46,7 @@ async def _run(settings: Settings) -> None:
             sidecars=HttpSidecars(session),
             clock=_now,
             release=settings.version,
+            with_ui=settings.ui,
         )
         watching = tasks.create_task(view.run())
         config = server_config(listening_socket(settings.port))

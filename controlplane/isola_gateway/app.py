@@ -17,6 +17,7 @@ from isola_gateway.metrics import Metrics
 from isola_gateway.ports import RecordReader, SandboxView, SandboxWriter, SidecarTransport
 from isola_gateway.problems import problem_response
 from isola_gateway.proxy import Proxy
+from isola_gateway.routes import ui
 from isola_gateway.routes.commands import CommandRoutes
 from isola_gateway.routes.entries import EntryRoutes
 from isola_gateway.routes.files import FileRoutes
@@ -55,6 +56,7 @@ def create_app(  # noqa: PLR0913 - all that a gateway is wired to
     clock: Callable[[], datetime],
     release: str = UNRELEASED,
     patience: timedelta = PATIENCE,
+    with_ui: bool = True,
 ) -> Quart:
     """Return the gateway's application.
 
@@ -66,6 +68,7 @@ def create_app(  # noqa: PLR0913 - all that a gateway is wired to
         clock: Tells the time of log entries, UTC.
         release: What `/version` says.
         patience: How long the answer about a sandbox that is just starting may wait for its start.
+        with_ui: Whether there is a page for people.
     """
     metrics = Metrics()
     app = Gateway(__name__, static_folder=None)
@@ -85,6 +88,8 @@ def create_app(  # noqa: PLR0913 - all that a gateway is wired to
         OperationRoutes(view, store, metrics, release),
     ):
         app.register_blueprint(routes.blueprint())
+    if with_ui:
+        app.register_blueprint(ui.blueprint())
     app.register_error_handler(Exception, _answer)
     return app
 

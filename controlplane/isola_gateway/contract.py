@@ -15,6 +15,7 @@ from isola_rest.models import (
     CreateSandboxRequest,
     Health,
     History,
+    RecordList,
     SandboxList,
     SandboxResponse,
     Version,
@@ -44,8 +45,9 @@ LIST_SANDBOXES = Operation(
     method="GET",
     path="/v1/sandboxes",
     tag="Sandboxes",
-    summary="List sandboxes, oldest first",
+    summary="List sandboxes, oldest first; or follow them, as server-sent events",
     answer=SandboxList,
+    stream=EVENTS,
     parameters=(parameters.LABELS, parameters.STATUS, parameters.LIMIT, parameters.CURSOR),
     problems=(422,),
 )
@@ -75,6 +77,16 @@ GET_HISTORY = Operation(
         parameters.LAST_SEQUENCE,
     ),
     problems=(404, 422),
+)
+LIST_RECORDS = Operation(
+    id="listRecords",
+    method="GET",
+    path="/v1/records",
+    tag="Sandboxes",
+    summary="List sandboxes that are gone and whose history is on record, the latest first",
+    answer=RecordList,
+    parameters=(parameters.LIMIT, parameters.CURSOR),
+    problems=(422,),
 )
 CHANGE_SANDBOX = Operation(
     id="changeSandbox",
@@ -137,6 +149,7 @@ OPERATIONS: tuple[Operation, ...] = (
     LIST_SANDBOXES,
     GET_SANDBOX,
     GET_HISTORY,
+    LIST_RECORDS,
     CHANGE_SANDBOX,
     DELETE_SANDBOX,
     *COMMANDS,

@@ -8,7 +8,7 @@ from http import HTTPStatus
 
 from isola_gateway.lookup import Lookup
 from isola_gateway.ports import RecordReader
-from isola_lifecycle.archive import whole
+from isola_lifecycle.archive import Kept, whole
 from isola_lifecycle.log import Condition
 from isola_rest.problem import ProblemError
 from isola_store.port import Sandbox
@@ -63,6 +63,10 @@ class Histories:
             raise ProblemError(HTTPStatus.NOT_FOUND, message)
         latest = segments[-1].subject.uid
         return History(name, latest, whole(s for s in segments if s.subject.uid == latest))
+
+    async def kept(self) -> Sequence[Kept]:
+        """Return all segments of the archive, but not what is in them."""
+        return await self._records.list()
 
     async def of(self, sandbox: Sandbox) -> tuple[Condition, ...]:
         """Return every entry of a sandbox that is there."""

@@ -9,7 +9,7 @@ to, those made after the page was read may come before it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from operator import itemgetter
@@ -19,9 +19,10 @@ from pydantic import PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from isola_gateway.mapping import summary_of
+from isola_lifecycle.archive import Kept
 from isola_lifecycle.sandbox.conditions import Phase
 from isola_rest.labels import Requirement
-from isola_rest.models import SandboxList, SandboxSummary
+from isola_rest.models import RecordList, RecordSummary, SandboxList, SandboxSummary
 from isola_store.port import Sandbox
 
 MOST_ITEMS = 1000
@@ -36,8 +37,8 @@ class Position:
     """A place in the order.
 
     Attributes:
-        microseconds: Since 1970, when the sandbox was created.
-        name: Of the sandbox.
+        microseconds: Since 1970, when the sandbox was created, or its record written.
+        name: Of the sandbox; of a record the UID, as a name may have had several.
     """
 
     microseconds: int
@@ -49,7 +50,11 @@ class Position:
 
 def position_of(sandbox: Sandbox) -> Position:
     """Return where a sandbox is."""
-    return Position((sandbox.created_at - _EPOCH) // timedelta(microseconds=1), sandbox.name)
+    return Position(_microseconds(sandbox.created_at), sandbox.name)
+
+
+def _microseconds(at: datetime) -> int:
+    return (at - _EPOCH) // timedelta(microseconds=1)
 
 
 def _position(text: str) -> Position:
@@ -89,7 +94,7 @@ def page(sandboxes: Iterable[Sandbox], choice: Choice) -> SandboxList:
         if choice.after and position <= choice.after:
             continue
         summary = summary_of(sandbox)
-        if not _is_chosen(summary, choice):
+        if not is_chosen(summary, choice):
             continue
         if last and len(chosen) == choice.limit:
             return SandboxList(sandboxes=chosen, next_cursor=str(last))
@@ -98,6 +103,32 @@ def page(sandboxes: Iterable[Sandbox], choice: Choice) -> SandboxList:
     return SandboxList(sandboxes=chosen)
 
 
-def _is_chosen(summary: SandboxSummary, choice: Choice) -> bool:
+def is_chosen(summary: SandboxSummary, choice: Choice) -> bool:
+    """Return whether a client wants to see a sandbox, wherever it is in the order."""
     labels = summary.labels or {}
     return choice.status in (None, summary.status) and all(r.holds(labels) for r in choice.labels)
+
+
+def record_page(kept: Sequence[Kept], *, before: Position | None, limit: int | None) -> RecordList:
+    """Return the records of sandboxes that are gone, the latest first.
+
+    Args:
+        kept: All segments of the archive.
+        before: Only what comes after this place, which is earlier.
+        limit: How many at most, or None for all.
+    """
+    finals = {Position(_microseconds(k.created_at), k.subject_uid): k for k in kept if k.final}
+    places = sorted((p for p in finals if before is None or p < before), reverse=True)
+    shown = places[:limit]
+    more = len(places) > len(shown)
+    return RecordList(
+        records=[
+            RecordSummary(
+                id=finals[place].subject_name,
+                uid=finals[place].subject_uid,
+                recorded_at=finals[place].created_at,
+            )
+            for place in shown
+        ],
+        next_cursor=str(shown[-1]) if shown and more else None,
+    )

@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from isola_lifecycle.archive import Segment
+from isola_lifecycle.archive import Kept, Segment
 from isola_lifecycle.log import Condition
 from isola_store.port import Draft, Sandbox
 
@@ -28,8 +28,12 @@ class SandboxView(Protocol):
         """Return all sandboxes."""
         ...
 
-    def subscribe(self, listener: Callable[[str], None]) -> None:
-        """Have `listener` called with the name of every sandbox that came, changed or went."""
+    def subscribe(self, listener: Callable[[str], None]) -> Callable[[], None]:
+        """Have `listener` called with the name of every sandbox that came, changed or went.
+
+        Returns:
+            What ends that.
+        """
         ...
 
     async def changed(self, name: str, timeout_seconds: float) -> None:
@@ -64,6 +68,10 @@ class RecordReader(Protocol):
 
     async def read(self, name: str, uid: str = "") -> Sequence[Segment]:
         """Return what is kept of all sandboxes of a name, or of one of them."""
+        ...
+
+    async def list(self) -> Sequence[Kept]:
+        """Return all segments there are, but not what is in them."""
         ...
 
 

@@ -27,6 +27,7 @@ class Settings:
         port: Of the HTTP server (`ISOLA_HTTP_PORT`).
         log_level: The least level that is logged, as in `logging` (`ISOLA_LOG_LEVEL`).
         dev_mode: Whether logs are for a terminal, not JSON (`ISOLA_DEV_MODE`).
+        ui: Whether there is a page for people at `/ui` (`ISOLA_UI`).
         version: What `/version` calls this release (`ISOLA_VERSION`, set by the image).
     """
 
@@ -34,6 +35,7 @@ class Settings:
     port: int = 8080
     log_level: int = logging.INFO
     dev_mode: bool = False
+    ui: bool = True
     version: str = UNRELEASED
 
 
@@ -50,7 +52,8 @@ def settings_from(environment: Mapping[str, str]) -> Settings:
         namespace=namespace,
         port=_port(environment.get("ISOLA_HTTP_PORT", "8080")),
         log_level=_level(environment.get("ISOLA_LOG_LEVEL", "info")),
-        dev_mode=_truth(environment.get("ISOLA_DEV_MODE", "false")),
+        dev_mode=_truth("ISOLA_DEV_MODE", environment.get("ISOLA_DEV_MODE", "false")),
+        ui=_truth("ISOLA_UI", environment.get("ISOLA_UI", "true")),
         version=environment.get("ISOLA_VERSION") or UNRELEASED,
     )
 
@@ -68,8 +71,8 @@ def _level(text: str) -> int:
     return levels[text.upper()]
 
 
-def _truth(text: str) -> bool:
+def _truth(variable: str, text: str) -> bool:
     word = text.lower()
     if word not in _TRUE | _FALSE:
-        raise SettingsError(f"ISOLA_DEV_MODE must be true or false, not {text!r}")
+        raise SettingsError(f"{variable} must be true or false, not {text!r}")
     return word in _TRUE

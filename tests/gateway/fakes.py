@@ -47,9 +47,15 @@ class MemoryView:
         self.lags = False
         self._copy: dict[str, Sandbox] = {}
         self._changes = asyncio.Event()
+        self._listeners: list[Callable[[str], None]] = []
 
-    def subscribe(self, listener: Callable[[str], None]) -> None:
-        """Take no listener: what they hear of is the lag, and here is none (tests/monitoring)."""
+    def subscribe(self, listener: Callable[[str], None]) -> Callable[[], None]:
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
+
+    @property
+    def listeners(self) -> int:
+        return len(self._listeners)
 
     def get(self, name: str) -> Sandbox | None:
         return self._copy.get(name)
@@ -72,6 +78,8 @@ class MemoryView:
             self._copy.pop(sandbox.name, None)
         else:
             self._copy[sandbox.name] = sandbox
+        for listener in tuple(self._listeners):
+            listener(sandbox.name)
         self._changes.set()
         self._changes = asyncio.Event()
 
@@ -199,7 +207,11 @@ class World:
     archive: MemoryRecords = field(default_factory=MemoryRecords)
 
     def app(
-        self, sidecars: SidecarTransport | None = None, *, patience: timedelta = timedelta(0)
+        self,
+        sidecars: SidecarTransport | None = None,
+        *,
+        patience: timedelta = timedelta(0),
+        with_ui: bool = True,
     ) -> Quart:
         return create_app(
             view=self.view,
@@ -208,6 +220,7 @@ class World:
             sidecars=sidecars or self.sidecars,
             clock=self.clock,
             patience=patience,
+            with_ui=with_ui,
         )
 
     async def records(self, name: str, *facts: Fact) -> Sandbox:

@@ -14,6 +14,7 @@ from isola_lifecycle.chain import faults
 from isola_lifecycle.sandbox.fold import extend
 from isola_store.memory import MemorySandboxes
 from isola_store.port import Sandbox
+from isola_store.records import MemoryRecords
 
 HISTORY = "/v1/sandboxes/box/history"
 LOST = fact("Ready", "ReadinessLost", holds=False)
@@ -150,6 +151,35 @@ async def test_of_several_sandboxes_of_one_name_any_can_be_chosen(
     ):
         answer = await told(client, HISTORY + query)
         assert (len(answer["entries"]), answer["uid"]) == (length, uid)
+
+
+async def test_what_is_gone_is_listed_with_the_latest_first(
+    client: Client, gateway: World, old: Sandbox
+) -> None:
+    """`old` has a record by now, but no end."""
+    gateway.archive = MemoryRecords(gateway.clock)
+    client = gateway.app().test_client()
+    assert (await told(client, "/v1/records")) == {"records": []}
+    gone = [old.uid]
+    await is_recorded(gateway)
+    await ends(gateway)
+    for name in ("box", "other"):
+        gone.append((await gateway.exists(name, *started())).uid)
+        await is_recorded(gateway, name)
+        await ends(gateway, name)
+    answer = await told(client, "/v1/records")
+    assert [(r["id"], r["uid"]) for r in answer["records"]] == [
+        ("other", gone[2]),
+        ("box", gone[1]),
+        ("box", gone[0]),
+    ]
+    assert answer["records"][0]["recordedAt"] > answer["records"][1]["recordedAt"]
+    first = await told(client, "/v1/records?limit=2")
+    assert first["records"] == answer["records"][:2]
+    then = await told(client, f"/v1/records?limit=2&cursor={first['nextCursor']}")
+    assert then == {"records": answer["records"][2:]}
+    await told(client, "/v1/records?limit=0", 422)
+    await told(client, "/v1/records?cursor=x", 422)
 
 
 async def test_what_was_never_there_is_404(client: Client, gateway: World) -> None:

@@ -66,8 +66,39 @@ async def test_no_entries_have_no_durations(client: Client, gateway: World) -> N
     await gateway.exists("box")
     told = await (await client.get(HISTORY)).json
     uid = (await gateway.store.read("box")).uid
-    told_of = {"id": "box", "uid": uid, "deleted": False}
-    assert told == {**told_of, "entries": [], "sincePreviousSeconds": []}
+    verdict = told.pop("verdict")
+    assert [told.pop(name) for name in ("entries", "sincePreviousSeconds", "phases")] == [[]] * 3
+    assert told == {"id": "box", "uid": uid, "deleted": False}
+    assert "not taken it on" in verdict["sentence"]
+
+
+# --- what it comes to --------------------------------------------------------------------------
+
+
+async def test_each_entry_has_the_status_that_the_sandbox_had_with_it(
+    client: Client, gateway: World
+) -> None:
+    await gateway.exists("box", *started(), REQUESTED, TERMINATED)
+    told = await (await client.get(HISTORY)).json
+    expected = [*["Pending"] * 4, "Running", "Terminating", "Terminating"]
+    assert told["phases"] == expected
+    assert told["phases"] == [entry["data"]["phase"] for entry in told["entries"]]
+    assert (await (await client.get(f"{HISTORY}?order=desc")).json)["phases"] == expected[::-1]
+
+
+async def test_a_history_says_in_a_sentence_what_it_comes_to(
+    client: Client, gateway: World
+) -> None:
+    ended = fact("Succeeded", "OOMKilled", "Container sandbox0 was killed", holds=False)
+    await gateway.exists("box", *started(), ended)
+    verdict = (await (await client.get(HISTORY)).json)["verdict"]
+    assert "It ran out of memory" in verdict["sentence"]
+    assert "Container sandbox0 was killed" in verdict["sentence"]
+    assert verdict["advice"] == "raise resources.limits.memory"
+    await gateway.runs("other")
+    verdict = (await (await client.get("/v1/sandboxes/other/history")).json)["verdict"]
+    assert "It is alive" in verdict["sentence"]
+    assert "advice" not in verdict
 
 
 # --- following ---------------------------------------------------------------------------------

@@ -25,6 +25,7 @@ def test_everything_can_be_set() -> None:
         "ISOLA_HTTP_PORT": "9090",
         "ISOLA_LOG_LEVEL": "debug",
         "ISOLA_DEV_MODE": "true",
+        "ISOLA_UI": "false",
         "ISOLA_VERSION": "v1.2.3",
     }
     assert settings_from(environment) == Settings(
@@ -32,6 +33,7 @@ def test_everything_can_be_set() -> None:
         port=9090,
         log_level=logging.DEBUG,
         dev_mode=True,
+        ui=False,
         version="v1.2.3",
     )
 
@@ -45,6 +47,7 @@ def test_everything_can_be_set() -> None:
         ("ISOLA_HTTP_PORT", "65536"),
         ("ISOLA_LOG_LEVEL", "loud"),
         ("ISOLA_DEV_MODE", "maybe"),
+        ("ISOLA_UI", "maybe"),
     ],
 )
 def test_a_wrong_value_is_told_by_its_name(name: str, value: str) -> None:

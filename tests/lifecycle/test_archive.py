@@ -249,6 +249,7 @@ def test_what_is_in_two_places_comes_once() -> None:
 
 def kept(uid: str, age: timedelta, *, final: bool = True, name: str = "") -> Kept:
     return Kept(
+        subject_name="box",
         name=name or f"{uid}-1",
         uid=f"record of {uid}",
         subject_uid=uid,

@@ -1,22 +1,26 @@
-"""`/v1/sandboxes/{id}/history`: the log as it is, all at once or as it grows."""
+"""`/v1/sandboxes/{id}/history`: the log as it is, all at once or as it grows; `/v1/records`."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Sequence
-from itertools import pairwise
+from itertools import accumulate, islice, pairwise
 
 from quart import Blueprint, Response
 
 from isola_gateway import contract
 from isola_gateway.binding import Given, mount
 from isola_gateway.histories import Histories, History
+from isola_gateway.listing import record_page
 from isola_gateway.lookup import Lookup
 from isola_gateway.operation import EVENTS
 from isola_gateway.proxy import STREAM_HEADERS
-from isola_gateway.routes.answers import json_answer
+from isola_gateway.routes.answers import json_answer, model_answer
 from isola_lifecycle.codec import encode
 from isola_lifecycle.log import Condition
+from isola_lifecycle.sandbox.fold import evolve
+from isola_lifecycle.sandbox.state import State
+from isola_lifecycle.sandbox.verdict import verdict
 
 # As often as a sidecar gives a sign of life; clients wait longer than that.
 KEEP_ALIVE_SECONDS = 15
@@ -40,7 +44,8 @@ class HistoryRoutes:
 
     def blueprint(self) -> Blueprint:
         """Return the routes."""
-        return mount(Blueprint("history", __name__), ((contract.GET_HISTORY, self.history),))
+        views = ((contract.GET_HISTORY, self.history), (contract.LIST_RECORDS, self.records))
+        return mount(Blueprint("history", __name__), views)
 
     async def history(self, given: Given) -> Response:
         """Show the log, or follow it."""
@@ -53,17 +58,29 @@ class HistoryRoutes:
         # Durations stand beside the entries: one more field, and no entry would match its digest.
         entries = [encode(entry) for entry in history.entries]
         durations = _durations(history.entries)
+        phases = _phases(history.entries)
         if given.get("order") == "desc":
             entries.reverse()
             durations.reverse()
+            phases.reverse()
         told = {
             "id": history.name,
             "uid": history.uid,
             "deleted": history.sandbox is None,
             "entries": entries,
             "sincePreviousSeconds": durations,
+            "phases": phases,
+            "verdict": _verdict(history.entries),
         }
         return json_answer(json.dumps(told))
+
+    async def records(self, given: Given) -> Response:
+        """Show which sandboxes are gone but on record."""
+        kept = await self._histories.kept()
+        values = given.values
+        return model_answer(
+            record_page(kept, before=values.get("cursor"), limit=values.get("limit"))
+        )
 
     async def _followed(self, history: History, seen: int) -> AsyncIterator[bytes]:
         current = history.sandbox
@@ -93,6 +110,16 @@ def _durations(entries: Sequence[Condition]) -> list[float | None]:
     times = [entry.last_transition_time for entry in entries]
     between = [(later - earlier).total_seconds() for earlier, later in pairwise(times)]
     return [None, *between] if times else []
+
+
+def _phases(entries: Sequence[Condition]) -> list[str]:
+    states = accumulate(entries, evolve, initial=State())
+    return [state.phase.value for state in islice(states, 1, None)]
+
+
+def _verdict(entries: Sequence[Condition]) -> dict[str, str]:
+    told = verdict(entries)
+    return {"sentence": told.sentence} | ({"advice": told.advice} if told.advice else {})
 
 
 def _event(entry: Condition) -> bytes:

@@ -16,11 +16,14 @@ from tenacity import (
 
 from isola_gateway import contract, idempotency, preferences
 from isola_gateway.binding import Given, mount
+from isola_gateway.following import Follower
 from isola_gateway.listing import Choice, page
 from isola_gateway.lookup import Lookup
 from isola_gateway.mapping import lifetime_of, response_of, spec_of
+from isola_gateway.operation import EVENTS
 from isola_gateway.parameters import LONGEST_WAIT_SECONDS
 from isola_gateway.ports import SandboxView, SandboxWriter
+from isola_gateway.proxy import STREAM_HEADERS
 from isola_gateway.routes.answers import model_answer, no_content
 from isola_lifecycle.errors import ExpectedVersionError, NotFoundError
 from isola_lifecycle.log import Fact
@@ -113,7 +116,7 @@ class SandboxRoutes:
         return response
 
     async def list(self, given: Given) -> Response:
-        """Show all sandboxes, or those that the client chooses, oldest first."""
+        """Show all sandboxes, or those that the client chooses, oldest first; or follow them."""
         values = given.values
         choice = Choice(
             labels=values.get("labels", ()),
@@ -121,6 +124,9 @@ class SandboxRoutes:
             after=values.get("cursor"),
             limit=values.get("limit"),
         )
+        if EVENTS in given.request.headers.get("Accept", ""):
+            events = Follower(self._view, choice).events()
+            return Response(events, content_type=EVENTS, headers=STREAM_HEADERS)
         return model_answer(page(self._view.list(), choice))
 
     async def get(self, given: Given) -> Response:

@@ -1,0 +1,98 @@
+"""All sandboxes as server-sent events: first what there is, then every change.
+
+    event: sandbox      data: an item of the list, new or changed
+    event: removed      data: {"id": …}: it is gone, or no longer one of those asked for
+    event: synced       data: {}: what was there at the beginning has been told
+
+A client that comes again is told everything again: there is nothing to resume. One that is slow
+holds up nobody, and is told the latest of each sandbox, not every step on the way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Iterator
+
+from isola_gateway.listing import Choice, is_chosen
+from isola_gateway.mapping import summary_of
+from isola_gateway.ports import SandboxView
+
+# As often as a sidecar gives a sign of life.
+KEEP_ALIVE_SECONDS = 15
+_KEEP_ALIVE = b": keepalive\n\n"
+
+
+class Follower:
+    """What one client has been told of the sandboxes that it asked for.
+
+    Args:
+        view: The sandboxes.
+        choice: Which of them.
+        keep_alive_seconds: After so long a silence comes a sign of life.
+    """
+
+    def __init__(
+        self,
+        view: SandboxView,
+        choice: Choice,
+        *,
+        keep_alive_seconds: float = KEEP_ALIVE_SECONDS,
+    ) -> None:
+        self._view = view
+        self._choice = choice
+        self._keep_alive_seconds = keep_alive_seconds
+        self._told: dict[str, str] = {}
+        # Names to look at, each once however often it changed meanwhile, in the order they came.
+        self._changed: dict[str, None] = {}
+        self._woken = asyncio.Event()
+
+    async def events(self) -> AsyncGenerator[bytes]:
+        """Yield events for ever."""
+        unsubscribe = self._view.subscribe(self._look)
+        try:
+            # The server holds the head of an answer back until there is something of its body.
+            yield _KEEP_ALIVE
+            self._changed |= dict.fromkeys(sandbox.name for sandbox in self._view.list())
+            for event in self._news():
+                yield event
+            yield _event("synced", "{}")
+            while True:
+                for event in self._news():
+                    yield event
+                if not await self._woke():
+                    yield _KEEP_ALIVE
+        finally:
+            unsubscribe()
+
+    def _look(self, name: str) -> None:
+        self._changed[name] = None
+        self._woken.set()
+
+    async def _woke(self) -> bool:
+        self._woken.clear()
+        try:
+            async with asyncio.timeout(self._keep_alive_seconds):
+                await self._woken.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def _news(self) -> Iterator[bytes]:
+        while self._changed:
+            name = next(iter(self._changed))
+            del self._changed[name]
+            sandbox = self._view.get(name)
+            summary = summary_of(sandbox) if sandbox else None
+            if summary is None or not is_chosen(summary, self._choice):
+                if self._told.pop(name, None):
+                    yield _event("removed", json.dumps({"id": name}))
+                continue
+            text = summary.model_dump_json(by_alias=True, exclude_none=True)
+            if self._told.get(name) != text:
+                self._told[name] = text
+                yield _event("sandbox", text)
+
+
+def _event(kind: str, data: str) -> bytes:
+    return f"event: {kind}\ndata: {data}\n\n".encode()
