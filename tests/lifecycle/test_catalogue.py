@@ -29,7 +29,7 @@ def row(meaning: Any) -> str:
 
 
 CATALOGUES = [
-    pytest.param(sandbox, "README.md", id="Sandbox"),
+    pytest.param(sandbox, "sandboxes.md", id="Sandbox"),
     pytest.param(snapshot, "snapshots.md", id="RootfsSnapshot"),
 ]
 

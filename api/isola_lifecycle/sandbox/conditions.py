@@ -1,6 +1,6 @@
 """The catalogue: every type of condition in a sandbox's log, and every reason for it.
 
-Its tables are the contract with people and dashboards. `api/README.md` prints them, and a test
+Its tables are the contract with people and dashboards. `api/sandboxes.md` prints them, and a test
 holds that page to them. Each type has one writer, but `TerminationRequested`, which is written by
 whoever received the request.
 
