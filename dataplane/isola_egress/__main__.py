@@ -1,0 +1,171 @@
+"""Wiring: the only place that reads clock and environment, and the only one that knows it all."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable
+from contextlib import AsyncExitStack, suppress
+from datetime import UTC, datetime
+from typing import Any
+
+import dns.asyncresolver
+import dns.resolver
+import structlog
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from isola_egress.control import Control
+from isola_egress.directory import Directory
+from isola_egress.door import Door
+from isola_egress.following import Following
+from isola_egress.metrics import Metrics
+from isola_egress.nameserver import Nameserver
+from isola_egress.passages import Passages
+from isola_egress.refusals import Ledger
+from isola_egress.settings import Settings, SettingsError, settings_from
+from isola_egress.upstream import Address, Upstream
+from isola_store.client import KubernetesClient
+
+# Names whose addresses are remembered, for as long as their own name servers say.
+REMEMBERED_NAMES = 10_000
+
+# After the order to stop: until nobody sends anything new here, and then for what is under way.
+LEAVING_SECONDS = 5
+DRAIN_SECONDS = 20
+
+
+def utc_now() -> datetime:
+    """Return the time that refusals carry."""
+    return datetime.now(UTC)  # noqa: TID251 - the clock is read here and nowhere else
+
+
+async def run(settings: Settings, stop: asyncio.Event) -> None:
+    """Serve sandboxes until `stop` is set, and what is under way then a little longer."""
+    directory = Directory()
+    passages = Passages(directory, settings.most_connections)
+    metrics = Metrics(lambda: len(passages))
+    ledger = Ledger(utc_now, metrics.refused)
+    directory.subscribe(lambda uid: None if directory.version(uid) else ledger.forget(uid))
+    async with AsyncExitStack() as stack:
+        client = await KubernetesClient.connect(settings.kubeconfig or None)
+        await stack.enter_async_context(client)
+        following = Following(
+            client, settings.namespace, settings.own_namespace, settings.service, directory
+        )
+        await _serve_own(stack, settings, following, metrics, Control(directory, ledger))
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(copy.run()) for copy in following.copies]
+            upstream = Upstream(_resolver(settings), _blocked())
+            addresses, count = following.addresses, metrics.answered
+            nameserver = Nameserver(directory, passages, ledger, addresses, count)
+            idle = settings.idle_seconds
+            door = Door(directory, passages, ledger, upstream, metrics.ended, idle_seconds=idle)
+            listening = await _listen(settings, nameserver, door)
+            await stop.wait()
+            await asyncio.sleep(LEAVING_SECONDS)
+            for each in listening:
+                each.close()
+            await _drained(passages)
+            for task in tasks:
+                task.cancel()
+    structlog.get_logger().info("egress_stopped", connections=len(passages))
+
+
+async def _listen(settings: Settings, nameserver: Nameserver, door: Door) -> list[Any]:
+    listening: list[Any] = []
+    for host in settings.addresses:
+        listening += await nameserver.listen(host, settings.dns_port)
+        listening += [await door.listen(host, port) for port in settings.ports]
+    return listening
+
+
+async def _drained(passages: Passages) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(DRAIN_SECONDS):
+            while len(passages):  # noqa: ASYNC110 - a number, no event
+                await asyncio.sleep(0.2)
+
+
+async def _serve_own(
+    stack: AsyncExitStack,
+    settings: Settings,
+    following: Following,
+    metrics: Metrics,
+    control: Control,
+) -> None:
+    async def healthy(_: web.Request) -> web.Response:
+        return web.json_response({"status": "ok"})
+
+    async def ready(_: web.Request) -> web.Response:
+        word, code = ("ok", 200) if following.synced else ("not ready", 503)
+        return web.json_response({"status": word}, status=code)
+
+    async def exposition(_: web.Request) -> web.Response:
+        headers = {"Content-Type": CONTENT_TYPE_LATEST}
+        return web.Response(body=generate_latest(metrics.registry), headers=headers)
+
+    for routes, port in (
+        ([web.get("/healthz", healthy), web.get("/readyz", ready)], settings.health_port),
+        ([web.get("/metrics", exposition)], settings.metrics_port),
+        (control.routes(), settings.control_port),
+    ):
+        app = web.Application()
+        app.router.add_routes(routes)
+        runner = web.AppRunner(app, access_log=None)
+        await runner.setup()
+        stack.push_async_callback(runner.cleanup)
+        await web.TCPSite(runner, port=port).start()
+
+
+def _resolver(settings: Settings) -> dns.asyncresolver.Resolver:
+    made = dns.asyncresolver.Resolver(configure=not settings.nameservers)
+    if settings.nameservers:
+        made.nameservers = list(settings.nameservers)
+    made.cache = dns.resolver.LRUCache(REMEMBERED_NAMES)
+    return made
+
+
+def _blocked() -> Callable[[Address], bool]:
+    return lambda address: not address.is_global
+
+
+def _configure_logs(settings: Settings) -> None:
+    renderer = (
+        structlog.dev.ConsoleRenderer()
+        if settings.dev_mode
+        else structlog.processors.JSONRenderer()
+    )
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso"),
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(
+            logging.getLevelNamesMapping()[settings.log_level.upper()]
+        ),
+    )
+
+
+async def main() -> int:
+    """Run until SIGTERM or SIGINT; return the exit code."""
+    try:
+        settings = settings_from(os.environ)
+    except SettingsError as error:
+        print(f"isola-egress: {error}", file=sys.stderr)  # noqa: T201 - logs are not set up yet
+        return 2
+    _configure_logs(settings)
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await run(settings, stop)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(asyncio.run(main()))
