@@ -20,6 +20,7 @@ from typing import Any
 from isola_lifecycle.archive import Segment, Subject
 from isola_lifecycle.chain import digest
 from isola_lifecycle.log import Condition, Log, Status
+from isola_lifecycle.naming import SANDBOX, Resource
 
 
 def encode(entry: Condition) -> dict[str, Any]:
@@ -66,11 +67,11 @@ def decode_log(uid: str, status: Mapping[str, Any]) -> Log:
     return Log(uid, tuple(decode(item) for item in reversed(items)), int(status.get("archived", 0)))
 
 
-def encode_segment(segment: Segment) -> dict[str, Any]:
+def encode_segment(segment: Segment, of: Resource = SANDBOX) -> dict[str, Any]:
     """Return `segment` as the `spec` of a record, newest entry first as on the living object."""
     subject = segment.subject
     return {
-        "sandbox": {
+        of.subject_field: {
             "name": subject.name,
             "uid": subject.uid,
             "labels": dict(subject.labels),
@@ -83,9 +84,9 @@ def encode_segment(segment: Segment) -> dict[str, Any]:
     }
 
 
-def decode_segment(spec: Mapping[str, Any]) -> Segment:
+def decode_segment(spec: Mapping[str, Any], of: Resource = SANDBOX) -> Segment:
     """Return the segment that the `spec` of a record stands for."""
-    subject = spec["sandbox"]
+    subject = spec[of.subject_field]
     return Segment(
         subject=Subject(
             name=subject["name"],

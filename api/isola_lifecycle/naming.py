@@ -2,17 +2,68 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 GROUP = "sandbox.isola.run"
 VERSION = "v1alpha1"
+
 KIND = "Sandbox"
 PLURAL = "sandboxes"
-
 RECORD_KIND = "SandboxRecord"
 RECORD_PLURAL = "sandboxrecords"
 
-# Labels of a record, by which it is found.
-RECORD_NAME_LABEL = "isola.run/sandbox"
-RECORD_UID_LABEL = "isola.run/sandbox-uid"
+# `<sandbox>-custom-netpol`, the longest name made from it, must fit a label of 63 characters.
+SANDBOX_NAME_LENGTH = 47
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resource:
+    """A custom resource whose status is a log, and the one that keeps its archive.
+
+    Attributes:
+        kind: Of the resource.
+        plural: Of the resource, in paths.
+        name_length: How long its name may be, so that those derived from it fit.
+        record_kind: Of a part of its archive.
+        record_plural: Of that, in paths.
+        subject_field: Where such a record's `spec` says whose log it is.
+        name_label: Label of a record with the name of whose log it is.
+        uid_label: Label of a record with the UID of whose log it is.
+    """
+
+    kind: str
+    plural: str
+    name_length: int
+    record_kind: str
+    record_plural: str
+    subject_field: str
+    name_label: str
+    uid_label: str
+
+
+SANDBOX = Resource(
+    kind=KIND,
+    plural=PLURAL,
+    name_length=SANDBOX_NAME_LENGTH,
+    record_kind=RECORD_KIND,
+    record_plural=RECORD_PLURAL,
+    subject_field="sandbox",
+    name_label="isola.run/sandbox",
+    uid_label="isola.run/sandbox-uid",
+)
+
+ROOTFS_SNAPSHOT = Resource(
+    kind="RootfsSnapshot",
+    plural="rootfssnapshots",
+    name_length=59,  # `<snapshot>-job` must fit a label of 63 characters
+    record_kind="RootfsSnapshotRecord",
+    record_plural="rootfssnapshotrecords",
+    subject_field="rootfsSnapshot",
+    name_label="isola.run/rootfs-snapshot",
+    uid_label="isola.run/rootfs-snapshot-uid",
+)
+
+# Label of a record: whether nothing was to follow it.
 RECORD_FINAL_LABEL = "isola.run/final"
 
 FINALIZER = f"{GROUP}/cleanup"
@@ -33,9 +84,6 @@ CONTAINER_NAME_VARIABLE = "ISOLA_CONTAINER_NAME"
 SIDECAR_CONTAINER = "sandbox-sidecar"
 SIDECAR_PORT = 10032
 
-# `<sandbox>-custom-netpol`, the longest name made from it, must fit a label of 63 characters.
-SANDBOX_NAME_LENGTH = 47
-
 
 def pod_name(sandbox: str) -> str:
     """Return the name of a sandbox's one pod."""
@@ -50,3 +98,18 @@ def sandbox_name(pod: str) -> str:
 def container_name(index: int) -> str:
     """Return the name of the container at `index` of a template that does not name it."""
     return f"sandbox{index}"
+
+
+def job_name(snapshot: str) -> str:
+    """Return the name of the Job that takes a snapshot."""
+    return f"{snapshot}-job"
+
+
+def snapshot_name(job: str) -> str:
+    """Return the name of the snapshot whose Job has the name `job`."""
+    return job.removesuffix("-job")
+
+
+def object_key(namespace: str, snapshot_name: str) -> str:
+    """Return where in the bucket the snapshot of this name is kept."""
+    return f"rootfssnapshots/{namespace}/{snapshot_name}.tar"

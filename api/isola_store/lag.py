@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
-from isola_store.port import Sandbox
+from isola_store.port import Logged
 
 
 class WatchLag:
     """Measures, for each append that a copy learns of, how old it was by then.
 
-    What a first list brings is as old as it is and says nothing; so only a sandbox that was known
+    What a first list brings is as old as it is and says nothing; so only an object that was known
     with a shorter log counts. Clocks of two machines differ: less than nothing counts as nothing.
 
     Args:
@@ -24,14 +24,14 @@ class WatchLag:
         self._observe = observe
         self._versions: dict[str, int] = {}
 
-    def look(self, name: str, sandbox: Sandbox | None) -> None:
-        """Take note of a sandbox as the copy has it now, or of its absence."""
-        if sandbox is None:
+    def look(self, name: str, item: Logged | None) -> None:
+        """Take note of an object as the copy has it now, or of its absence."""
+        if item is None:
             self._versions.pop(name, None)
             return
         known = self._versions.get(name)
-        newest = sandbox.log.newest
+        newest = item.log.newest
         if newest and known is not None and known < newest.sequence:
             lag = (self._clock() - newest.last_transition_time).total_seconds()
             self._observe(max(lag, 0))
-        self._versions[name] = sandbox.log.version
+        self._versions[name] = item.log.version

@@ -1,11 +1,12 @@
-"""Sandboxes kept in memory: for tests of the planes, held to the contract of the real ones."""
+"""Objects and their logs in memory: for tests of the planes, held to the real ones' contract."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import count
+from typing import Any, Generic
 
 from isola_lifecycle import naming
 from isola_lifecycle.archive import Moved
@@ -16,35 +17,54 @@ from isola_lifecycle.errors import (
     RejectedError,
 )
 from isola_lifecycle.log import LIVE_ENTRIES, Condition, Log
-from isola_store.port import Draft, Sandbox, courier
+from isola_lifecycle.naming import Resource
+from isola_store.port import Draft, Sandbox, Snapshot, T, courier
 
-# What the CRD's schema fills in.
-_DEFAULTS = {"startupTimeoutSeconds": 90}
+SNAPSHOT_DEFAULTS = {
+    "timeoutSeconds": 300,
+    "ttlSecondsAfterFinished": 300,
+    "replace": False,
+    "pause": False,
+    "deletionPolicy": "Retain",
+    "trigger": "Request",
+}
+
+Clock = Callable[[], datetime]
 
 
-class MemorySandboxes:
-    """A `SandboxStore` without a cluster.
+def _long_ago() -> datetime:
+    return datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class MemoryStore(Generic[T]):
+    """A `Store` without a cluster.
 
     Args:
+        resource: Which objects.
+        make: What they are read as.
+        defaults: What the CRD's schema fills in.
         clock: Gives `metadata.creationTimestamp`.
     """
 
     def __init__(
-        self, clock: Callable[[], datetime] = lambda: datetime(2026, 1, 1, tzinfo=UTC)
+        self, resource: Resource, make: type[T], defaults: Mapping[str, Any], clock: Clock
     ) -> None:
+        self._resource = resource
+        self._make = make
+        self._defaults = defaults
         self._clock = clock
-        self._sandboxes: dict[str, Sandbox] = {}
+        self._items: dict[str, T] = {}
         self._versions = count(1)
 
-    async def create(self, draft: Draft) -> Sandbox:
-        """Create a Sandbox; see `SandboxStore.create`."""
-        if draft.name in self._sandboxes:
-            raise AlreadyExistsError(f'sandboxes "{draft.name}" already exists')
-        if len(draft.name) > naming.SANDBOX_NAME_LENGTH:
+    async def create(self, draft: Draft) -> T:
+        """Create an object; see `Store.create`."""
+        if draft.name in self._items:
+            raise AlreadyExistsError(f'{self._resource.plural} "{draft.name}" already exists')
+        if len(draft.name) > self._resource.name_length:
             raise RejectedError("the name is too long", code=422, causes=(("metadata.name", ""),))
         uid = f"00000000-0000-4000-8000-{next(self._versions):012d}"
         return self._keep(
-            Sandbox(
+            self._make(
                 name=draft.name,
                 uid=uid,
                 generation=1,
@@ -53,21 +73,21 @@ class MemorySandboxes:
                 finalizers=(naming.FINALIZER,),
                 labels=draft.labels,
                 annotations=courier(draft),
-                spec={**_DEFAULTS, **draft.spec},
+                spec={**self._defaults, **draft.spec},
                 log=Log(uid),
             )
         )
 
-    async def read(self, name: str) -> Sandbox:
-        """Return the Sandbox; see `SandboxStore.read`."""
+    async def read(self, name: str) -> T:
+        """Return the object; see `Store.read`."""
         try:
-            return self._sandboxes[name]
+            return self._items[name]
         except KeyError:
-            raise NotFoundError(f'sandboxes "{name}" not found') from None
+            raise NotFoundError(f'{self._resource.plural} "{name}" not found') from None
 
-    async def list(self) -> Sequence[Sandbox]:
-        """Return every Sandbox; see `SandboxStore.list`."""
-        return tuple(self._sandboxes.values())
+    async def list(self) -> Sequence[T]:
+        """Return every object; see `Store.list`."""
+        return tuple(self._items.values())
 
     async def append(
         self,
@@ -76,10 +96,10 @@ class MemorySandboxes:
         *,
         expected_version: int,
         moved: Moved | None = None,
-    ) -> Sandbox:
-        """Append sealed entries; see `SandboxStore.append`."""
-        sandbox = await self.read(name)
-        log = sandbox.log
+    ) -> T:
+        """Append sealed entries; see `Store.append`."""
+        item = await self.read(name)
+        log = item.log
         if log.version != expected_version:
             raise ExpectedVersionError(f"{name}: at {log.version}, not at {expected_version}")
         numbers = [entry.sequence for entry in entries]
@@ -87,38 +107,52 @@ class MemorySandboxes:
             raise RejectedError("entries are numbered without gaps", code=422)
         log = log.extended(entries)
         if moved:
-            _refuse_odd(moved, sandbox.log)
+            _refuse_odd(moved, item.log)
             log = log.archived_to(moved.last)
         if len(log) > LIVE_ENTRIES:
             raise RejectedError(f"must have at most {LIVE_ENTRIES} items", code=422)
-        return self._keep(replace(sandbox, log=log))
+        return self._keep(replace(item, log=log))
 
     async def delete(self, name: str, *, uid: str) -> None:
-        """Mark for deletion; see `SandboxStore.delete`."""
-        sandbox = self._sandboxes.get(name)
-        if sandbox and sandbox.uid == uid:
-            self._keep(replace(sandbox, deleting=True))
+        """Mark for deletion; see `Store.delete`."""
+        item = self._items.get(name)
+        if item and item.uid == uid:
+            self._keep(replace(item, deleting=True))
 
-    async def add_finalizer(self, sandbox: Sandbox) -> None:
-        """Put our finalizer on; see `SandboxStore.add_finalizer`."""
-        current = self._sandboxes.get(sandbox.name)
+    async def add_finalizer(self, item: T) -> None:
+        """Put our finalizer on; see `Store.add_finalizer`."""
+        current = self._items.get(item.name)
         if current and naming.FINALIZER not in current.finalizers:
             self._keep(replace(current, finalizers=(*current.finalizers, naming.FINALIZER)))
 
-    async def remove_finalizer(self, sandbox: Sandbox) -> None:
-        """Take our finalizer off; see `SandboxStore.remove_finalizer`."""
-        current = self._sandboxes.get(sandbox.name)
-        if current and current.uid == sandbox.uid:
+    async def remove_finalizer(self, item: T) -> None:
+        """Take our finalizer off; see `Store.remove_finalizer`."""
+        current = self._items.get(item.name)
+        if current and current.uid == item.uid:
             rest = tuple(f for f in current.finalizers if f != naming.FINALIZER)
             self._keep(replace(current, finalizers=rest))
 
-    def _keep(self, sandbox: Sandbox) -> Sandbox:
-        sandbox = replace(sandbox, resource_version=str(next(self._versions)))
-        if sandbox.deleting and not sandbox.finalizers:
-            self._sandboxes.pop(sandbox.name, None)
+    def _keep(self, item: T) -> T:
+        item = replace(item, resource_version=str(next(self._versions)))
+        if item.deleting and not item.finalizers:
+            self._items.pop(item.name, None)
         else:
-            self._sandboxes[sandbox.name] = sandbox
-        return sandbox
+            self._items[item.name] = item
+        return item
+
+
+class MemorySandboxes(MemoryStore[Sandbox]):
+    """Sandboxes without a cluster."""
+
+    def __init__(self, clock: Clock = _long_ago) -> None:
+        super().__init__(naming.SANDBOX, Sandbox, {"startupTimeoutSeconds": 90}, clock)
+
+
+class MemorySnapshots(MemoryStore[Snapshot]):
+    """Root file system snapshots without a cluster."""
+
+    def __init__(self, clock: Clock = _long_ago) -> None:
+        super().__init__(naming.ROOTFS_SNAPSHOT, Snapshot, SNAPSHOT_DEFAULTS, clock)
 
 
 def _refuse_odd(moved: Moved, log: Log) -> None:

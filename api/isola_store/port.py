@@ -1,7 +1,7 @@
-"""What the planes may ask of the place where sandboxes and their logs are kept.
+"""What the planes may ask of the place where objects and their logs are kept.
 
-Two implementations pass one contract suite (`tests/store`): `kubernetes.KubernetesSandboxes`, and
-`memory.MemorySandboxes` for tests of the planes.
+Two implementations pass one contract suite (`tests/store`), for sandboxes and for snapshots:
+`kubernetes.KubernetesStore`, and `memory.MemoryStore` for tests of the planes.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from isola_lifecycle import naming
 from isola_lifecycle.archive import Moved, Subject
@@ -17,8 +17,8 @@ from isola_lifecycle.log import Condition, Log
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sandbox:
-    """A Sandbox custom resource, as read.
+class Logged:
+    """A custom resource whose status is a log, as read.
 
     Attributes:
         name: `metadata.name`.
@@ -53,8 +53,21 @@ class Sandbox:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Sandbox(Logged):
+    """A Sandbox."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot(Logged):
+    """A RootfsSnapshot."""
+
+
+T = TypeVar("T", bound=Logged)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """A Sandbox to be created.
+    """An object to be created.
 
     Attributes:
         name: `metadata.name`.
@@ -86,14 +99,14 @@ def courier(draft: Draft) -> dict[str, str]:
     return {key: value for key, value in pairs.items() if value}
 
 
-class SandboxStore(Protocol):
-    """Sandboxes of one namespace.
+class Store(Protocol[T]):
+    """Objects of one kind in one namespace.
 
     Every method may raise `TransientError`; what else it may raise is said there.
     """
 
-    async def create(self, draft: Draft) -> Sandbox:
-        """Create a Sandbox, with our finalizer and an empty log, and return it.
+    async def create(self, draft: Draft) -> T:
+        """Create an object, with our finalizer and an empty log, and return it.
 
         Raises:
             AlreadyExistsError: The name is taken.
@@ -101,16 +114,16 @@ class SandboxStore(Protocol):
         """
         ...
 
-    async def read(self, name: str) -> Sandbox:
-        """Return the Sandbox as it is now, past every cache.
+    async def read(self, name: str) -> T:
+        """Return the object as it is now, past every cache.
 
         Raises:
             NotFoundError: There is none.
         """
         ...
 
-    async def list(self) -> Sequence[Sandbox]:
-        """Return every Sandbox, as of now."""
+    async def list(self) -> Sequence[T]:
+        """Return every object, as of now."""
         ...
 
     async def append(
@@ -120,11 +133,11 @@ class SandboxStore(Protocol):
         *,
         expected_version: int,
         moved: Moved | None = None,
-    ) -> Sandbox:
-        """Append sealed `entries` in one write and return the Sandbox with them.
+    ) -> T:
+        """Append sealed `entries` in one write and return the object with them.
 
         Args:
-            name: Which Sandbox.
+            name: Which object.
             entries: Consecutive, the first numbered `expected_version + 1`.
             expected_version: The sequence number of the newest entry that the caller has read.
             moved: The oldest entries of the log, which the archive has and the object lets go of
@@ -132,19 +145,23 @@ class SandboxStore(Protocol):
 
         Raises:
             ExpectedVersionError: Another writer came first: read, fold and decide again.
-            NotFoundError: The Sandbox is gone.
+            NotFoundError: The object is gone.
             RejectedError: The API server refuses an entry.
         """
         ...
 
     async def delete(self, name: str, *, uid: str) -> None:
-        """Mark the Sandbox for deletion; one that is gone or has another UID is left alone."""
+        """Mark the object for deletion; one that is gone or has another UID is left alone."""
         ...
 
-    async def add_finalizer(self, sandbox: Sandbox) -> None:
-        """Make sure that our finalizer is on the Sandbox, if it still exists."""
+    async def add_finalizer(self, item: T) -> None:
+        """Make sure that our finalizer is on the object, if it still exists."""
         ...
 
-    async def remove_finalizer(self, sandbox: Sandbox) -> None:
-        """Make sure that our finalizer is not on the Sandbox."""
+    async def remove_finalizer(self, item: T) -> None:
+        """Make sure that our finalizer is not on the object."""
         ...
+
+
+SandboxStore = Store[Sandbox]
+SnapshotStore = Store[Snapshot]

@@ -10,10 +10,10 @@ from datetime import UTC, datetime
 from itertools import count
 from typing import Any, Protocol
 
-from isola_lifecycle import naming
 from isola_lifecycle.archive import Kept, Segment
 from isola_lifecycle.codec import decode_segment, decode_time, encode_segment
 from isola_lifecycle.errors import AlreadyExistsError, NotFoundError
+from isola_lifecycle.naming import RECORD_FINAL_LABEL, SANDBOX, Resource
 from isola_store.client import ConflictError, KubernetesClient, MetadataOnly, collection
 from isola_store.kubernetes import API_VERSION
 
@@ -48,9 +48,9 @@ class RecordStore(Protocol):
         ...
 
 
-def records_path(namespace: str) -> str:
+def records_path(namespace: str, of: Resource = SANDBOX) -> str:
     """Return the path of the collection."""
-    return f"/apis/{API_VERSION}/namespaces/{namespace}/{naming.RECORD_PLURAL}"
+    return f"/apis/{API_VERSION}/namespaces/{namespace}/{of.record_plural}"
 
 
 class KubernetesRecords:
@@ -59,43 +59,45 @@ class KubernetesRecords:
     Args:
         client: Where to.
         namespace: Where the records live.
+        of: Whose logs they are of.
     """
 
-    def __init__(self, client: KubernetesClient, namespace: str) -> None:
+    def __init__(self, client: KubernetesClient, namespace: str, of: Resource = SANDBOX) -> None:
         self._client = client
-        self._path = records_path(namespace)
+        self._of = of
+        self._path = records_path(namespace, of)
 
     async def write(self, segment: Segment) -> Segment:
         """Write a segment; see `RecordStore.write`."""
         body = {
             "apiVersion": API_VERSION,
-            "kind": naming.RECORD_KIND,
-            "metadata": {"name": segment.name, "labels": _labels(segment)},
-            "spec": encode_segment(segment),
+            "kind": self._of.record_kind,
+            "metadata": {"name": segment.name, "labels": _labels(segment, self._of)},
+            "spec": encode_segment(segment, self._of),
         }
         query = {"fieldManager": "isola-operator"}
         try:
             written = await self._client.request("POST", self._path, body, query=query)
         except AlreadyExistsError:
             written = await self._client.request("GET", f"{self._path}/{segment.name}")
-        return decode_segment(written["spec"])
+        return decode_segment(written["spec"], self._of)
 
     async def read(self, name: str, uid: str = "") -> Sequence[Segment]:
         """Return what is kept; see `RecordStore.read`."""
-        if len(name) > naming.SANDBOX_NAME_LENGTH:
+        if len(name) > self._of.name_length:
             return []  # no label either
-        selector = f"{naming.RECORD_NAME_LABEL}={name}"
+        selector = f"{self._of.name_label}={name}"
         if uid:
-            selector += f",{naming.RECORD_UID_LABEL}={uid}"
+            selector += f",{self._of.uid_label}={uid}"
         items, _ = await collection(self._client, self._path, {"labelSelector": selector})
         # What a label says can be changed; what a record says of itself cannot.
-        found = [decode_segment(item["spec"]) for item in items]
+        found = [decode_segment(item["spec"], self._of) for item in items]
         return in_order([s for s in found if s.subject.name == name and uid in {"", s.subject.uid}])
 
     async def list(self) -> Sequence[Kept]:
         """Return all segments; see `RecordStore.list`."""
         items, _ = await collection(MetadataOnly(self._client), self._path)
-        return [_kept(item["metadata"]) for item in items]
+        return [_kept(item["metadata"], self._of) for item in items]
 
     async def delete(self, kept: Kept) -> None:
         """Remove a segment; see `RecordStore.delete`."""
@@ -152,23 +154,23 @@ def in_order(segments: Sequence[Segment]) -> Sequence[Segment]:
     return sorted(segments, key=lambda s: (s.subject.created_at, s.subject.uid, s.first))
 
 
-def _labels(segment: Segment) -> dict[str, str]:
+def _labels(segment: Segment, of: Resource) -> dict[str, str]:
     return {
-        naming.RECORD_NAME_LABEL: segment.subject.name,
-        naming.RECORD_UID_LABEL: segment.subject.uid,
-        naming.RECORD_FINAL_LABEL: str(segment.final).lower(),
+        of.name_label: segment.subject.name,
+        of.uid_label: segment.subject.uid,
+        RECORD_FINAL_LABEL: str(segment.final).lower(),
         "app.kubernetes.io/managed-by": "isola-operator",
         "app.kubernetes.io/part-of": "isola",
     }
 
 
-def _kept(metadata: dict[str, Any]) -> Kept:
+def _kept(metadata: dict[str, Any], of: Resource) -> Kept:
     labels = metadata.get("labels", {})
     return Kept(
         name=metadata["name"],
         uid=metadata["uid"],
-        subject_name=labels.get(naming.RECORD_NAME_LABEL, ""),
-        subject_uid=labels.get(naming.RECORD_UID_LABEL, ""),
-        final=labels.get(naming.RECORD_FINAL_LABEL) == "true",
+        subject_name=labels.get(of.name_label, ""),
+        subject_uid=labels.get(of.uid_label, ""),
+        final=labels.get(RECORD_FINAL_LABEL) == "true",
         created_at=decode_time(metadata["creationTimestamp"]),
     )

@@ -14,10 +14,11 @@ from typing import Any, Generic, Protocol, TypeVar
 import structlog
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
 
+from isola_lifecycle import naming
 from isola_lifecycle.errors import LifecycleError, NotFoundError
 from isola_store.client import KubernetesClient, Requester, collection, error_of
-from isola_store.kubernetes import decode_sandbox, sandboxes_path
-from isola_store.port import Sandbox
+from isola_store.kubernetes import decode_sandbox, decode_snapshot, path_of
+from isola_store.port import Sandbox, Snapshot
 
 # Ended and begun anew by the API server; bookmarks keep the position fresh in between.
 WATCH_SECONDS = 300
@@ -176,4 +177,9 @@ class Reflector(Generic[T]):
 
 def sandbox_reflector(client: KubernetesClient, namespace: str) -> Reflector[Sandbox]:
     """Return a copy of all sandboxes of a namespace; `run` keeps it current."""
-    return Reflector(client, sandboxes_path(namespace), decode_sandbox)
+    return Reflector(client, path_of(naming.SANDBOX, namespace), decode_sandbox)
+
+
+def snapshot_reflector(client: KubernetesClient, namespace: str) -> Reflector[Snapshot]:
+    """Return a copy of all snapshots of a namespace; `run` keeps it current."""
+    return Reflector(client, path_of(naming.ROOTFS_SNAPSHOT, namespace), decode_snapshot)

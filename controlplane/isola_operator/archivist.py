@@ -90,7 +90,7 @@ def _event(sandbox: Sandbox, message: str, seen: Observation, namespace: str) ->
         "metadata": {"name": f"{sandbox.name}.{sandbox.uid}.unrecorded"},
         "involvedObject": {
             "apiVersion": API_VERSION,
-            "kind": naming.KIND,
+            "kind": naming.SANDBOX.kind,
             "namespace": namespace,
             "name": sandbox.name,
             "uid": sandbox.uid,

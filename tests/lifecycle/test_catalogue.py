@@ -11,11 +11,8 @@ from isola_lifecycle import log as limits
 from isola_lifecycle import naming
 from isola_lifecycle.sandbox import conditions as sandbox
 from isola_lifecycle.snapshot import conditions as snapshot
+from isola_store.memory import SNAPSHOT_DEFAULTS
 from support.toolchain import ROOT
-
-CRD: dict[str, Any] = yaml.safe_load(
-    (ROOT / "chart" / "files" / "crds" / "sandboxes.sandbox.isola.run.yaml").read_text()
-)
 
 
 def row(meaning: Any) -> str:
@@ -60,16 +57,34 @@ def test_no_type_misleads_readers_that_look_for_any_true_entry() -> None:
     assert not {"Reconciling", "Stalled"} & types
 
 
-def test_the_resource_and_the_kernel_have_the_same_names_and_limits() -> None:
-    spec = CRD["spec"]
+def definition(plural: str) -> dict[str, Any]:
+    path = ROOT / "chart" / "files" / "crds" / f"{plural}.{naming.GROUP}.yaml"
+    return yaml.safe_load(path.read_text())["spec"]
+
+
+def schema_of(plural: str) -> dict[str, Any]:
+    (version,) = definition(plural)["versions"]
+    assert version["name"] == naming.VERSION
+    return version["schema"]["openAPIV3Schema"]
+
+
+RESOURCES = [
+    pytest.param(resource, id=resource.kind)
+    for resource in (naming.SANDBOX, naming.ROOTFS_SNAPSHOT)
+]
+
+
+@pytest.mark.parametrize("resource", RESOURCES)
+def test_the_resource_and_the_kernel_have_the_same_names_and_limits(
+    resource: naming.Resource,
+) -> None:
+    spec = definition(resource.plural)
     assert (spec["group"], spec["names"]["kind"], spec["names"]["plural"]) == (
         naming.GROUP,
-        naming.KIND,
-        naming.PLURAL,
+        resource.kind,
+        resource.plural,
     )
-    (version,) = spec["versions"]
-    assert version["name"] == naming.VERSION
-    schema = version["schema"]["openAPIV3Schema"]
+    schema = schema_of(resource.plural)
     conditions = schema["properties"]["status"]["properties"]["conditions"]
     entry = conditions["items"]["properties"]
     assert conditions["maxItems"] == limits.LIVE_ENTRIES
@@ -79,19 +94,50 @@ def test_the_resource_and_the_kernel_have_the_same_names_and_limits() -> None:
     assert entry["requestId"]["maxLength"] == limits.REQUEST_ID_LENGTH
     assert entry["data"]["maxProperties"] == limits.DATA_ENTRIES
     assert entry["data"]["additionalProperties"]["maxLength"] == limits.DATA_VALUE_LENGTH
-    assert str(naming.SANDBOX_NAME_LENGTH) in schema["x-kubernetes-validations"][0]["rule"]
+    assert str(resource.name_length) in schema["x-kubernetes-validations"][0]["rule"]
 
 
-def test_a_record_holds_entries_as_the_object_does() -> None:
-    path = ROOT / "chart" / "files" / "crds" / "sandboxrecords.sandbox.isola.run.yaml"
-    spec: dict[str, Any] = yaml.safe_load(path.read_text())["spec"]
+@pytest.mark.parametrize("resource", RESOURCES)
+def test_a_record_holds_entries_as_the_object_does(resource: naming.Resource) -> None:
+    spec = definition(resource.record_plural)
     assert (spec["group"], spec["names"]["kind"], spec["names"]["plural"]) == (
         naming.GROUP,
-        naming.RECORD_KIND,
-        naming.RECORD_PLURAL,
+        resource.record_kind,
+        resource.record_plural,
     )
-    (record,), (sandbox,) = spec["versions"], CRD["spec"]["versions"]
-    fields = record["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
-    status = sandbox["schema"]["openAPIV3Schema"]["properties"]["status"]["properties"]
+    fields = schema_of(resource.record_plural)["properties"]["spec"]["properties"]
+    status = schema_of(resource.plural)["properties"]["status"]["properties"]
+    assert resource.subject_field in fields
     assert fields["entries"]["items"] == status["conditions"]["items"]
     assert fields["entries"]["maxItems"] == limits.LIVE_ENTRIES
+
+
+def without_words(value: Any) -> Any:
+    """Return a part of a schema without what is said in it of the one resource."""
+    if isinstance(value, dict):
+        items: dict[str, Any] = value  # pyright: ignore[reportUnknownVariableType]
+        return {k: without_words(v) for k, v in items.items() if k != "description"}
+    return value
+
+
+def test_every_log_is_append_only_by_the_same_rules() -> None:
+    sandbox_, snapshot_ = (schema_of(r.plural) for r in (naming.SANDBOX, naming.ROOTFS_SNAPSHOT))
+    status, other = (schema["properties"]["status"] for schema in (sandbox_, snapshot_))
+    assert status["x-kubernetes-validations"] == other["x-kubernetes-validations"]
+    assert without_words(status) == without_words(other)
+    assert sandbox_["x-kubernetes-validations"][1:] == snapshot_["x-kubernetes-validations"][1:]
+
+
+def test_every_archive_is_unchangeable_by_the_same_rules() -> None:
+    sandbox_, snapshot_ = (
+        schema_of(r.record_plural)["properties"]["spec"]
+        for r in (naming.SANDBOX, naming.ROOTFS_SNAPSHOT)
+    )
+    assert sandbox_["x-kubernetes-validations"] == snapshot_["x-kubernetes-validations"]
+    assert sandbox_["properties"]["sandbox"] == snapshot_["properties"]["rootfsSnapshot"]
+
+
+def test_what_the_memory_store_fills_in_is_what_the_schema_does() -> None:
+    fields = schema_of("rootfssnapshots")["properties"]["spec"]["properties"]
+    defaults = {name: field["default"] for name, field in fields.items() if "default" in field}
+    assert defaults == SNAPSHOT_DEFAULTS

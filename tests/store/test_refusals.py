@@ -19,10 +19,10 @@ from isola_lifecycle.log import (
     REQUEST_ID_LENGTH,
 )
 from isola_store.client import KubernetesClient
-from isola_store.kubernetes import KubernetesSandboxes
-from isola_store.port import Draft
+from isola_store.kubernetes import KubernetesStore
+from isola_store.port import Logged
 from support.kubernetes_server import NAMESPACE, ApiServer
-from support.store import SPEC, append, following, unique
+from support.store import SPEC, Kind, append, following, unique
 from support.stories import NOT_READY, PENDING, READY, SCHEDULED, STARTED
 
 pytestmark = pytest.mark.apiserver
@@ -31,10 +31,13 @@ APPEND_ONLY = "the log is append-only"
 
 
 class Attempt:
-    """A sandbox with four entries, and somebody with kubectl."""
+    """An object with four entries, and somebody with kubectl."""
 
-    def __init__(self, server: ApiServer, name: str, items: list[dict[str, Any]]) -> None:
+    def __init__(
+        self, server: ApiServer, kind: Kind, name: str, items: list[dict[str, Any]]
+    ) -> None:
         self.server = server
+        self.kind = kind
         self.name = name
         self.newest_first = items
         self.next = {**items[0], "sequence": 5}
@@ -43,7 +46,7 @@ class Attempt:
         """Patch the status; return what kubectl complained about, empty where it went through."""
         done = self.server.run_kubectl(
             "patch",
-            "sandbox",
+            self.kind.resource.plural,
             self.name,
             "--subresource=status",
             f"--type={kind}",
@@ -54,12 +57,11 @@ class Attempt:
 
 
 @pytest.fixture
-async def attempt(api_server: ApiServer) -> Attempt:
-    async with await KubernetesClient.connect(str(api_server.kubeconfig)) as client:
-        store = KubernetesSandboxes(client, NAMESPACE)
-        sandbox = await store.create(Draft(name=unique("refusal"), spec=SPEC))
-        sandbox = await append(store, sandbox, *PENDING, SCHEDULED, STARTED)
-        return Attempt(api_server, sandbox.name, [encode(e) for e in reversed(list(sandbox.log))])
+async def attempt(api_server: ApiServer, client: KubernetesClient, kind: Kind) -> Attempt:
+    store = KubernetesStore(client, NAMESPACE, kind.resource, Logged)
+    item = await store.create(kind.draft("refusal"))
+    item = await append(store, item, *PENDING, SCHEDULED, STARTED)
+    return Attempt(api_server, kind, item.name, [encode(e) for e in reversed(list(item.log))])
 
 
 def add(entry: object, path: str = "0") -> dict[str, object]:
@@ -116,7 +118,7 @@ def test_a_recorded_entry_cannot_be_changed_or_removed(
 
 def test_kubectl_edit_of_the_past_is_refused_and_says_why(attempt: Attempt) -> None:
     done = attempt.server.run_kubectl(
-        *("edit", "sandbox", attempt.name, "--subresource=status"),
+        *("edit", attempt.kind.resource.plural, attempt.name, "--subresource=status"),
         editor="sed -i s/NodeAssigned/SomewhereElse/",
     )
     assert done.returncode != 0
@@ -210,9 +212,9 @@ def test_an_entry_lacks_nothing(attempt: Attempt, field: str) -> None:
 def test_a_log_cannot_be_forged_at_creation(attempt: Attempt) -> None:
     forged = {
         "apiVersion": "sandbox.isola.run/v1alpha1",
-        "kind": "Sandbox",
+        "kind": attempt.kind.resource.kind,
         "metadata": {"name": unique("forged")},
-        "spec": SPEC,
+        "spec": attempt.kind.spec,
         "status": {"conditions": attempt.newest_first},
     }
     created = attempt.server.run_kubectl(
@@ -221,14 +223,15 @@ def test_a_log_cannot_be_forged_at_creation(attempt: Attempt) -> None:
     assert "status" not in json.loads(created.stdout)
 
 
-async def test_a_full_log_is_within_the_api_server_s_budget(api_server: ApiServer) -> None:
-    async with await KubernetesClient.connect(str(api_server.kubeconfig)) as client:
-        store = KubernetesSandboxes(client, NAMESPACE)
-        sandbox = await store.create(Draft(name=unique("full"), spec=SPEC))
-        for _ in range(LIVE_ENTRIES // 2):
-            sandbox = await append(store, sandbox, READY, NOT_READY)
-        assert sandbox.log.room == 0
-        assert following(sandbox, READY)[0].sequence == LIVE_ENTRIES + 1
+async def test_a_full_log_is_within_the_api_server_s_budget(
+    client: KubernetesClient, kind: Kind
+) -> None:
+    store = KubernetesStore(client, NAMESPACE, kind.resource, Logged)
+    item = await store.create(kind.draft("full"))
+    for _ in range(LIVE_ENTRIES // 2):
+        item = await append(store, item, READY, NOT_READY)
+    assert item.log.room == 0
+    assert following(item, READY)[0].sequence == LIVE_ENTRIES + 1
 
 
 @pytest.mark.parametrize(
@@ -283,10 +286,73 @@ def test_the_name_leaves_room_for_the_names_made_from_it(api_server: ApiServer) 
     assert _create(api_server, "n" * 47, SPEC) == ""
 
 
-def _create(server: ApiServer, name: str, spec: dict[str, Any]) -> str:
+SNAPSHOT: dict[str, Any] = {"sandboxName": "s"}
+
+
+@pytest.mark.parametrize(
+    ("field", "before", "after"),
+    [
+        ("sandboxName", "s", "t"),
+        ("sandboxUID", None, "u"),
+        ("snapshotName", "n", "m"),
+        ("containerName", "c", None),
+        ("timeoutSeconds", 60, 61),
+        ("replace", False, True),
+        ("pause", True, False),
+        ("objectTTLSeconds", None, 60),
+        ("trigger", "Request", "TerminationPolicy"),
+    ],
+)
+def test_what_a_snapshot_was_asked_to_be_cannot_be_changed(
+    api_server: ApiServer, field: str, before: object, after: object
+) -> None:
+    name = unique("immutable")
+    spec = {**SNAPSHOT, **({} if before is None else {field: before})}
+    assert _create(api_server, name, spec, "RootfsSnapshot") == ""
+    patch = json.dumps({"spec": {field: after}})
+    done = api_server.run_kubectl("patch", "rfs", name, "--type=merge", f"--patch={patch}")
+    assert f"{field} is immutable" in done.stderr
+
+
+def test_how_long_a_snapshot_is_kept_can_be_changed(api_server: ApiServer) -> None:
+    name = unique("mutable")
+    assert _create(api_server, name, SNAPSHOT, "RootfsSnapshot") == ""
+    patch = json.dumps({"spec": {"ttlSecondsAfterFinished": 0, "deletionPolicy": "Delete"}})
+    done = api_server.run_kubectl("patch", "rfs", name, "--type=merge", f"--patch={patch}")
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("spec", "complaint"),
+    [
+        ({}, "Required value"),
+        ({"sandboxName": ""}, "should be at least 1"),
+        ({"sandboxName": "Upper"}, "should match"),
+        ({"sandboxName": "s" * 48}, "may not be more than 47"),
+        ({**SNAPSHOT, "snapshotName": "../up"}, "should match"),
+        ({**SNAPSHOT, "snapshotName": "n" * 60}, "may not be more than 59"),
+        ({**SNAPSHOT, "containerName": "a.b"}, "should match"),
+        ({**SNAPSHOT, "timeoutSeconds": 0}, "greater than or equal to 1"),
+        ({**SNAPSHOT, "ttlSecondsAfterFinished": -1}, "greater than or equal to 0"),
+        ({**SNAPSHOT, "objectTTLSeconds": 0}, "greater than or equal to 1"),
+        ({**SNAPSHOT, "deletionPolicy": "Keep"}, "supported values"),
+    ],
+)
+def test_a_snapshot_s_specification_keeps_to_its_form(
+    api_server: ApiServer, spec: dict[str, Any], complaint: str
+) -> None:
+    assert complaint in _create(api_server, unique("spec"), spec, "RootfsSnapshot")
+
+
+def test_a_snapshot_s_name_leaves_room_for_its_job_s(api_server: ApiServer) -> None:
+    assert "at most 59 characters" in _create(api_server, "n" * 60, SNAPSHOT, "RootfsSnapshot")
+    assert _create(api_server, "n" * 59, SNAPSHOT, "RootfsSnapshot") == ""
+
+
+def _create(server: ApiServer, name: str, spec: dict[str, Any], kind: str = "Sandbox") -> str:
     body = {
         "apiVersion": "sandbox.isola.run/v1alpha1",
-        "kind": "Sandbox",
+        "kind": kind,
         "metadata": {"name": name},
         "spec": spec,
     }

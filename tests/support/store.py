@@ -1,14 +1,18 @@
-"""Sandboxes in a store under test."""
+"""Objects in a store under test."""
 
 from __future__ import annotations
 
 import itertools
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from isola_lifecycle import naming
 from isola_lifecycle.log import Condition, Fact
-from isola_lifecycle.sandbox.fold import extend
-from isola_store.port import Sandbox, SandboxStore
+from isola_lifecycle.projection import Projection
+from isola_lifecycle.sandbox.fold import SANDBOX
+from isola_lifecycle.snapshot.fold import SNAPSHOT
+from isola_store.port import Draft, Logged, Snapshot, Store, T
 
 NOW = datetime(2026, 5, 4, 3, 2, 1, 123456, tzinfo=UTC)
 SPEC: dict[str, Any] = {
@@ -22,12 +26,40 @@ def unique(prefix: str) -> str:
     return f"{prefix}-{next(_numbers)}"
 
 
-def following(sandbox: Sandbox, *facts: Fact) -> tuple[Condition, ...]:
-    """Return `facts` as the next entries of a sandbox's log."""
-    return extend(sandbox.log, facts, at=NOW, generation=sandbox.generation)
+@dataclass(frozen=True)
+class Kind:
+    """A resource under test.
+
+    Attributes:
+        resource: Which.
+        spec: The least that a specification of it needs.
+        default: A field that the schema fills in, and with what.
+        projection: What its logs amount to.
+    """
+
+    resource: naming.Resource
+    spec: dict[str, Any]
+    default: tuple[str, object]
+    projection: Projection[Any]
+
+    def draft(self, prefix: str, **more: Any) -> Draft:
+        """Return what is to be created."""
+        return Draft(name=unique(prefix), spec=self.spec, **more)
 
 
-async def append(store: SandboxStore, sandbox: Sandbox, *facts: Fact) -> Sandbox:
+SANDBOXES = Kind(naming.SANDBOX, SPEC, ("startupTimeoutSeconds", 90), SANDBOX)
+SNAPSHOTS = Kind(
+    naming.ROOTFS_SNAPSHOT, {"sandboxName": "s"}, ("ttlSecondsAfterFinished", 300), SNAPSHOT
+)
+
+
+def following(item: Logged, *facts: Fact) -> tuple[Condition, ...]:
+    """Return `facts` as the next entries of an object's log."""
+    projection: Projection[Any] = SNAPSHOT if isinstance(item, Snapshot) else SANDBOX
+    return projection.extend(item.log, facts, at=NOW, generation=item.generation)
+
+
+async def append(store: Store[T], item: T, *facts: Fact) -> T:
     """Append `facts` to the log as the caller has read it."""
-    version = sandbox.log.version
-    return await store.append(sandbox.name, following(sandbox, *facts), expected_version=version)
+    version = item.log.version
+    return await store.append(item.name, following(item, *facts), expected_version=version)

@@ -77,7 +77,7 @@ def build(sandbox: Sandbox, settings: PodSettings) -> dict[str, Any]:
 def _metadata(sandbox: Sandbox, template: Json, version: str) -> dict[str, Any]:
     owner = {
         "apiVersion": API_VERSION,
-        "kind": naming.KIND,
+        "kind": naming.SANDBOX.kind,
         "name": sandbox.name,
         "uid": sandbox.uid,
         "controller": True,
