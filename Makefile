@@ -29,9 +29,9 @@ images: ## Build the images of the components without a cluster, and print their
 test: check ## Everything: `check`, then all tests; brings up the cluster that the last of them need
 	$(PYTEST)
 test-fast: sync ## Tests that need neither an API server nor a cluster: seconds
-	$(PYTEST) -m 'not apiserver and not e2e'
-test-api: sync ## Tests against a real kube-apiserver, which they start themselves
-	$(PYTEST) -m apiserver
+	$(PYTEST) -m 'not bucket and not apiserver and not e2e'
+test-api: sync ## Tests against a real kube-apiserver and real object storage, which they start themselves
+	$(PYTEST) -m 'apiserver or bucket'
 test-e2e: sync ## Tests on the cluster, driven by the published client
 	$(PYTEST) -m e2e
 check: sync ## Lint, formatting, types, import contracts, scripts, documents, chart

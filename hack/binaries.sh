@@ -34,6 +34,8 @@ host-local               cni         github.com/containernetworking/plugins/plug
 portmap                  cni         github.com/containernetworking/plugins/plugins/meta/portmap
 otelcol                  otelcol     isola.invalid/hack/otelcol
 prometheus               prometheus  github.com/prometheus/prometheus/cmd/prometheus
+minio                    minio       github.com/minio/minio
+fake-gcs-server          fake-gcs-server github.com/fsouza/fake-gcs-server
 EOF
 }
 

@@ -23,7 +23,7 @@ settings.register_profile(
 settings.register_profile("night", max_examples=20_000, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "dev"))
 
-_TIERS = ("apiserver", "e2e")
+_TIERS = ("bucket", "apiserver", "e2e")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -16,3 +16,12 @@ def binaries(*names: str) -> Path:
         [ROOT / "hack" / "binaries.sh", *names], stdout=subprocess.PIPE, text=True, check=True
     )
     return Path(run.stdout.splitlines()[-1])
+
+
+@cache
+def npm(name: str) -> Path:
+    """Return the folder with the `node_modules` that `hack/npm` locks under this name."""
+    run = subprocess.run(
+        [ROOT / "hack" / "npm.sh", name], stdout=subprocess.PIPE, text=True, check=True
+    )
+    return Path(run.stdout.splitlines()[-1])
