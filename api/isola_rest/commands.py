@@ -12,6 +12,16 @@ from pydantic import ConfigDict, Field
 from isola_rest.identifiers import CommandId
 from isola_rest.models import Body, Seconds, Wire
 
+# Of a terminal, rows or columns: as a sidecar limits them.
+Lines = Annotated[int, Field(ge=1, le=1000)]
+
+
+class TerminalSize(Wire):
+    """Of a terminal, in characters."""
+
+    rows: Lines
+    columns: Lines
+
 
 class CreateCommandRequest(Body):
     """A command to be started."""
@@ -24,6 +34,9 @@ class CreateCommandRequest(Body):
         default=None, description="Default: that of the container's main process."
     )
     timeout_seconds: Seconds | None = Field(default=None, description="Killed when it runs longer.")
+    terminal: TerminalSize | None = Field(
+        default=None, description="Run it on a terminal of this size, not on pipes."
+    )
 
 
 class CreateCommandResponse(Wire):

@@ -8,11 +8,9 @@ import signal
 import sys
 from datetime import UTC, datetime
 
-from hypercorn.asyncio import serve  # pyright: ignore[reportUnknownVariableType]
-
 from isola_gateway.app import create_app
 from isola_gateway.logs import configure
-from isola_gateway.server import listening_socket, server_config
+from isola_gateway.server import Server, listening_socket, raise_descriptor_limit
 from isola_gateway.settings import Settings, SettingsError, settings_from
 from isola_gateway.sidecars import HttpSidecars, sessions
 from isola_store.client import KubernetesClient
@@ -47,10 +45,10 @@ async def _run(settings: Settings) -> None:
             clock=_now,
             release=settings.version,
             with_ui=settings.ui,
+            stopping=stop,
         )
         watching = tasks.create_task(view.run())
-        config = server_config(listening_socket(settings.port))
-        await serve(app, config, shutdown_trigger=stop.wait)
+        await Server(app, 4096).run(listening_socket(settings.port), stop)
         watching.cancel()
 
 
@@ -62,6 +60,7 @@ def main() -> int:
         sys.stderr.write(f"isola_gateway: {error}\n")
         return MISCONFIGURED
     configure(settings.log_level, dev_mode=settings.dev_mode)
+    raise_descriptor_limit()
     asyncio.run(_run(settings))
     return 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
@@ -25,6 +26,7 @@ from isola_gateway.routes.history import HistoryRoutes
 from isola_gateway.routes.operations import OperationRoutes
 from isola_gateway.routes.sandboxes import PATIENCE, SandboxRoutes
 from isola_gateway.settings import UNRELEASED
+from isola_gateway.sockets import SocketConnection
 from isola_store.lag import WatchLag
 
 
@@ -55,6 +57,7 @@ def create_app(  # noqa: PLR0913 - all that a gateway is wired to
     sidecars: SidecarTransport,
     clock: Callable[[], datetime],
     release: str = UNRELEASED,
+    stopping: asyncio.Event | None = None,
     patience: timedelta = PATIENCE,
     with_ui: bool = True,
 ) -> Quart:
@@ -67,6 +70,7 @@ def create_app(  # noqa: PLR0913 - all that a gateway is wired to
         sidecars: What commands and files go to.
         clock: Tells the time of log entries, UTC.
         release: What `/version` says.
+        stopping: Set when the gateway is about to stop.
         patience: How long the answer about a sandbox that is just starting may wait for its start.
         with_ui: Whether there is a page for people.
     """
@@ -74,6 +78,8 @@ def create_app(  # noqa: PLR0913 - all that a gateway is wired to
     app = Gateway(__name__, static_folder=None)
     handler: Any = partial(Connection, metrics)
     app.asgi_http_class = handler
+    handler = partial(SocketConnection, metrics, stopping or asyncio.Event())
+    app.asgi_websocket_class = handler
     _configure(app)
     lookup = Lookup(view, store)
     lag = WatchLag(clock, metrics.watch_lag.observe)

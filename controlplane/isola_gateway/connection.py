@@ -92,11 +92,14 @@ class BoundedBody(Body):
         """Return when the next part may come."""
         await self._room.wait()
 
-    async def discarded(self) -> None:
-        """Return when the rest has come and is thrown away, or there is too much of it."""
+    def discard(self) -> None:
+        """Throw away what is here, and whatever comes."""
         self._unwanted = True
         self.clear()
         self._room.set()
+
+    async def discarded(self) -> None:
+        """Return when the rest has come and is thrown away, or there is too much of it."""
         if not self._complete.is_set():
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._complete.wait(), DISCARD_SECONDS)
@@ -119,6 +122,12 @@ class GatewayRequest(Request):
         """Return the trace context that the client sent, or empty."""
         given = self.headers.get(TRACEPARENT_HEADER, "").strip()
         return given if _TRACEPARENT.fullmatch(given) else ""
+
+    @property
+    def opens_socket(self) -> bool:
+        """Return whether this asks, as it has to, for a WebSocket."""
+        scope: Any = self.scope
+        return "websocket.http.response" in scope.get("extensions", ())
 
     @property
     def caller(self) -> str:
@@ -182,6 +191,8 @@ class Connection(ASGIHTTPConnection):
         self, request: GatewayRequest, response: Response, send: ASGISendCallable
     ) -> None:
         body: Any = response.response
+        # What nobody has read by now nobody will: left lying, it would hide the client's leaving.
+        request.body.discard()
         try:
             async with body as parts:
                 await _sent(send, _head(response))

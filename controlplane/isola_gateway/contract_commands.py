@@ -57,7 +57,7 @@ def _output(name: str, stream: str, words: str) -> Operation:
         summary=f"Stream a command's {words} from its beginning, or from an offset",
         answer=(EVENTS, OCTETS),
         parameters=(parameters.SANDBOX_ID, parameters.COMMAND_ID, parameters.LAST_EVENT_ID),
-        problems=(400, *IN_SANDBOX),
+        problems=(400, 410, *IN_SANDBOX),
     )
 
 
@@ -94,6 +94,21 @@ KILL_COMMAND = Operation(
     parameters=(parameters.SANDBOX_ID, parameters.COMMAND_ID, parameters.SIGNAL),
     problems=IN_SANDBOX,
 )
+OPEN_TERMINAL = Operation(
+    id="openTerminal",
+    method="GET",
+    path=f"{_COMMAND}/terminal",
+    tag="Commands",
+    summary="Show and operate a command's terminal, over a WebSocket",
+    description="What follows 101 is RFC 6455. To the client: a text frame with `offset`, where the"
+    " output starts; the output in binary frames; and at the command's end a text frame that is its"
+    " status. From the client: binary frames are typed, a text frame with `rows` and `columns` is a"
+    " new size. Closed with 1000 once the command has ended; 1001: come again, at the offset that"
+    " was reached; 1008 and 1009: the client did what it may not; 1011: the sandbox failed.",
+    success=101,
+    parameters=(parameters.SANDBOX_ID, parameters.COMMAND_ID, parameters.OFFSET),
+    problems=(400, 410, 426, *IN_SANDBOX),
+)
 COMMANDS: tuple[Operation, ...] = (
     CREATE_COMMAND,
     LIST_COMMANDS,
@@ -103,4 +118,5 @@ COMMANDS: tuple[Operation, ...] = (
     WRITE_STDIN,
     CLOSE_STDIN,
     KILL_COMMAND,
+    OPEN_TERMINAL,
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from isola_gateway import parameters
-from isola_gateway.operation import IN_SANDBOX, OCTETS, Operation
+from isola_gateway.operation import EVENTS, IN_SANDBOX, OCTETS, Operation
 from isola_rest.files import Entry, EntryList, MadeDirectory
 
 _FILES = "/v1/sandboxes/{id}/filesystem"
@@ -94,6 +94,19 @@ MOVE = Operation(
     ),
     problems=(400, *IN_SANDBOX),
 )
+WATCH = Operation(
+    id="watchFiles",
+    method="GET",
+    path=f"{_FILES}/watch",
+    tag="Files",
+    summary="Tell what changes at a path, or below it",
+    description="Events `ready`, then `created`, `modified`, `removed`, `renamed` (with `from`),"
+    " each with `path` and `type` in its data. `overflow`: changes were lost, list again. The"
+    " stream ends when what is watched is gone.",
+    answer=(EVENTS,),
+    parameters=(*_PLACE, parameters.ENTRY, parameters.WATCH_BELOW),
+    problems=(400, *IN_SANDBOX),
+)
 
 FILES: tuple[Operation, ...] = (
     READ_FILE,
@@ -103,4 +116,5 @@ FILES: tuple[Operation, ...] = (
     STAT,
     MAKE_DIRECTORY,
     MOVE,
+    WATCH,
 )

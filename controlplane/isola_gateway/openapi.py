@@ -69,6 +69,8 @@ def _described(operation: Operation) -> dict[str, Any]:
         "summary": operation.summary,
         "responses": _responses(operation),
     }
+    if operation.description:
+        described["description"] = operation.description
     if operation.parameters:
         described["parameters"] = [_parameter(p) for p in operation.parameters]
     if operation.body:

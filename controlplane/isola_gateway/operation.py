@@ -46,6 +46,7 @@ class Operation:
         path: Template, its parameters in braces.
         tag: The chapter it belongs to.
         summary: For people, one line.
+        description: What they must know beyond that.
         success: Status when all is well.
         also: Other statuses when all is well: a part of the answer, or nothing to be told.
         answer: A model for JSON, else media types to choose from; None for an empty answer.
@@ -61,6 +62,7 @@ class Operation:
     path: str
     tag: str
     summary: str
+    description: str = ""
     success: int = 200
     also: tuple[int, ...] = ()
     answer: type[BaseModel] | tuple[str, ...] | None = None

@@ -73,6 +73,7 @@ RECURSIVE = _query(
     _Flag,
     "`true`: a directory with all that is in it. What fails in the middle leaves the rest.",
 )
+WATCH_BELOW = _query("recursive", _Flag, "`true`: also what changes in directories below.")
 ENTRIES = _query(
     "limit",
     Annotated[int, Field(ge=1, le=MOST_ENTRIES)],
@@ -147,6 +148,11 @@ LAST_EVENT_ID = Parameter(
     where="header",
     adapter=TypeAdapter[Any](str),
     description="Continue after this many bytes of output: the `id` of the last event seen.",
+)
+OFFSET = _query(
+    "offset",
+    Annotated[int, Field(ge=0)],
+    "Continue after this many bytes of output. Default: 0.",
 )
 
 SIGNAL = _query(

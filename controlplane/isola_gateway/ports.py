@@ -79,6 +79,10 @@ class SidecarError(Exception):
     """A sidecar did not answer, or stopped in the middle. The message is for logs only."""
 
 
+class UpgradeRefusedError(SidecarError):
+    """A sidecar answered, but with no WebSocket."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
     """A request to a sidecar.
@@ -135,6 +139,39 @@ class Answer(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """How a WebSocket is closed (RFC 6455, 7.4)."""
+
+    code: int
+    reason: str
+
+
+class Socket(Protocol):
+    """A WebSocket to a sidecar."""
+
+    @property
+    def closing(self) -> Closing:
+        """Return how the sidecar closed it, once `messages` has ended."""
+        ...
+
+    def messages(self) -> AsyncIterator[str | bytes]:
+        """Yield what comes: text frames as `str`, binary ones as `bytes`.
+
+        Raises:
+            SidecarError: It broke off, or fell silent.
+        """
+        ...
+
+    async def send(self, message: str | bytes) -> None:
+        """Send a frame as fast as the sidecar takes it.
+
+        Raises:
+            SidecarError: It does not.
+        """
+        ...
+
+
 class SidecarTransport(Protocol):
     """HTTP to the sidecar at an address."""
 
@@ -142,6 +179,15 @@ class SidecarTransport(Protocol):
         """Send `call` and hold its answer; leaving the context ends what is still under way.
 
         Raises:
+            SidecarError: No answer came.
+        """
+        ...
+
+    def attach(self, address: str, call: Call) -> AbstractAsyncContextManager[Socket]:
+        """Open a WebSocket by `call`; leaving the context closes it.
+
+        Raises:
+            UpgradeRefusedError: The sidecar wants none. `open` the same call to hear why.
             SidecarError: No answer came.
         """
         ...

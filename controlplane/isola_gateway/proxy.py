@@ -22,7 +22,8 @@ from quart.wrappers.response import ResponseBody
 from isola_gateway import downloads
 from isola_gateway.lookup import Lookup
 from isola_gateway.operation import OCTETS
-from isola_gateway.ports import Answer, Call, SidecarError, SidecarTransport
+from isola_gateway.ports import Answer, Call, SidecarError, SidecarTransport, UpgradeRefusedError
+from isola_gateway.sockets import Switch
 from isola_rest.problem import ProblemError
 
 # An error's body is read up to here.
@@ -114,6 +115,20 @@ class Proxy:
             await _accepted(answer)
             body = Relay(answer, stack.pop_all())
             return Response(body, content_type=media_type, headers=STREAM_HEADERS)
+
+    async def attach(self, sandbox: str, call: Call) -> Switch:
+        """Return the answer that makes the client's WebSocket one with the sidecar, by `call`."""
+        address = await self._lookup.address(sandbox)
+        async with AsyncExitStack() as stack:
+            try:
+                socket = await stack.enter_async_context(self._transport.attach(address, call))
+            except UpgradeRefusedError:
+                # A refusal's body is lost with the WebSocket: the same request without one has it.
+                async with self._transport.open(address, call) as answer:
+                    if answer.status != HTTPStatus.UPGRADE_REQUIRED:
+                        await _accepted(answer)
+                raise
+            return Switch(socket, stack.pop_all())
 
     async def download(self, sandbox: str, call: Call) -> Response:
         """Return the answer to `call` as a file, or as the part of it that was asked for."""

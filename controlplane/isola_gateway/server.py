@@ -1,23 +1,34 @@
-"""Hypercorn's settings.
+"""The server: its socket, Hypercorn's settings, and how many connections there may be.
 
-`read_timeout` stays off: it would end every connection whose client is silent while it listens to
-a stream. A client that takes forever over its headers is ended by `keep_alive_timeout` instead,
-which counts from the last answer to the next complete head.
+A connection that waits for a request is no reason to turn anybody away: when there are too many,
+the one that has waited longest is closed for the next. As requests under way are bounded
+(`admission`), some always wait, and a probe finds its way in however many clients there are.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import resource
 import socket
+from contextlib import suppress
+from typing import Any
 
+from hypercorn.asyncio.worker_context import WorkerContext
 from hypercorn.config import Config
+from quart import Quart
 
-IDLE_SECONDS = 120
+from isola_gateway.wire import ServedConnection
+
 # The pod's own grace is 30 s.
 GRACEFUL_SECONDS = 25
 HEAD_BYTES = 32 * 1024
 # Parts of 64 KiB that wait between socket and application, for each connection.
 QUEUE_PARTS = 4
+# Of what a client sends over a WebSocket, in a message.
+MESSAGE_BYTES = 64 * 1024
+# Below usual proxy time-outs.
+PING_SECONDS = 20
 # What a client neither confirms nor takes for so long is lost, and its socket with it. Nothing
 # above the kernel can end a connection whose last bytes nobody takes.
 UNTAKEN_MILLISECONDS = 30_000
@@ -39,16 +50,99 @@ def listening_socket(port: int, host: str = "::") -> socket.socket:
     return listener
 
 
-def server_config(listener: socket.socket) -> Config:
-    """Return the settings of a server on `listener`, which is the server's from now on."""
+def _config() -> Config:
     config = Config()
-    config.bind = [f"fd://{listener.detach()}"]
-    config.keep_alive_timeout = IDLE_SECONDS
-    config.graceful_timeout = GRACEFUL_SECONDS
     config.h11_max_incomplete_size = HEAD_BYTES
     config.max_app_queue_size = QUEUE_PARTS
-    config.backlog = BACKLOG
+    config.websocket_max_message_size = MESSAGE_BYTES
+    config.websocket_ping_interval = PING_SECONDS
     config.include_server_header = False
     config.accesslog = None
     config.errorlog = logging.getLogger("hypercorn.error")
     return config
+
+
+class Server:
+    """Serves an application on a listening socket.
+
+    Args:
+        app: The application.
+        most: Connections at once.
+    """
+
+    def __init__(self, app: Quart, most: int) -> None:
+        self._app = app
+        self._most = most
+        self._config = _config()
+        self._context = WorkerContext(None)
+        self._served: dict[ServedConnection, asyncio.Task[Any] | None] = {}
+        # In the order in which they came to rest.
+        self._resting: dict[ServedConnection, None] = {}
+
+    def __len__(self) -> int:
+        """Return how many connections there are."""
+        return len(self._served)
+
+    async def run(
+        self,
+        listener: socket.socket,
+        stop: asyncio.Event,
+        graceful_seconds: float = GRACEFUL_SECONDS,
+    ) -> None:
+        """Serve until `stop`, then let the requests under way end, for so long."""
+        await self._app.startup()
+        server = await asyncio.start_server(self._accept, sock=listener, backlog=BACKLOG)
+        try:
+            await stop.wait()
+        finally:
+            server.close()
+            await self._end(graceful_seconds)
+            await self._app.shutdown()
+
+    def rests(self, connection: ServedConnection) -> None:
+        """Note that a connection waits for a request."""
+        self._resting[connection] = None
+
+    def works(self, connection: ServedConnection) -> None:
+        """Note that a request has come."""
+        self._resting.pop(connection, None)
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if len(self._served) >= self._most and not self._make_room():
+            writer.transport.abort()
+            return
+        connection = ServedConnection(self._app, self._config, self._context, self, reader, writer)
+        self._served[connection] = asyncio.current_task()
+        try:
+            await connection.serve()
+        except asyncio.CancelledError:
+            writer.transport.abort()
+        finally:
+            self._resting.pop(connection, None)
+            del self._served[connection]
+
+    def _make_room(self) -> bool:
+        """Close the connection that has waited longest; return whether there was one."""
+        for connection in self._resting:
+            del self._resting[connection]
+            connection.close()
+            return True
+        return False
+
+    async def _end(self, seconds: float) -> None:
+        await self._context.terminated.set()
+        for connection in tuple(self._resting):
+            connection.close()
+        tasks = [task for task in self._served.values() if task]
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=seconds)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+
+def raise_descriptor_limit() -> None:
+    """Allow as many open files as the process may have; the soft limit is often 1024."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

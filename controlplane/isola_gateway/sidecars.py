@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
@@ -26,7 +26,7 @@ from tenacity import (
 )
 from yarl import URL
 
-from isola_gateway.ports import Answer, Call, SidecarError
+from isola_gateway.ports import Answer, Call, Closing, SidecarError, Socket, UpgradeRefusedError
 from isola_lifecycle.naming import SIDECAR_PORT
 
 # A new pod's traffic may be refused until the policy engine knows it: 25-240 ms were measured.
@@ -40,6 +40,17 @@ CONNECT_SECONDS = 1.0
 KEEP_ALIVE_SECONDS = 15
 # How often a silent connection is probed; after four probes without an answer it is lost.
 PROBE_SECONDS = 15
+
+# Until a WebSocket is open; and until it is closed, which need not be waited for.
+UPGRADE_SECONDS = 10
+CLOSE_SECONDS = 0.1
+# Of one frame from a sidecar; it sends 64 KiB at most.
+FRAME_BYTES = 256 * 1024
+# A program that reads nothing is told by the sidecar itself, after 20 s.
+TYPING_STALL_SECONDS = 30
+_GOING_AWAY = 1001
+
+_Upgraded = aiohttp.ClientWebSocketResponse[bool]
 
 _NOT_CONNECTED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 _BROKEN = (aiohttp.ClientError, TimeoutError, OSError)
@@ -81,6 +92,24 @@ class HttpSidecars:
         async with response:
             yield _HttpAnswer(response, call.silence_seconds)
 
+    @asynccontextmanager
+    async def attach(self, address: str, call: Call) -> AsyncGenerator[Socket]:
+        """Open a WebSocket and hold it; see `SidecarTransport.attach`."""
+        url = self._url(address, call)
+        try:
+            made: _Upgraded = await self._retrying.copy()(self._upgraded, url, call)
+        except aiohttp.WSServerHandshakeError as error:
+            raise UpgradeRefusedError(f"{url}: {error.message} {error.status}") from error
+        except _BROKEN as error:
+            raise SidecarError(f"{url}: {error!r}") from error
+        try:
+            yield _HttpSocket(made, call.silence_seconds)
+        finally:
+            # aiohttp would read on until the sidecar closes too, however much it sends before.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(CLOSE_SECONDS):
+                    await made.close(code=_GOING_AWAY)
+
     def _url(self, address: str, call: Call) -> URL:
         place = URL.build(scheme="http", host=address, port=self._port, path=call.path)
         # Encoded here: paths are bytes, which yarl refuses where they are no UTF-8.
@@ -98,6 +127,9 @@ class HttpSidecars:
             allow_redirects=False,
             timeout=limits,
         )
+
+    async def _upgraded(self, url: URL, call: Call) -> _Upgraded:
+        return await self._session.ws_connect(url, headers=call.headers, max_msg_size=FRAME_BYTES)
 
 
 class _HttpAnswer:
@@ -136,6 +168,36 @@ class _HttpAnswer:
         return bytes(content[:limit])
 
 
+class _HttpSocket:
+    def __init__(self, made: _Upgraded, silence_seconds: float | None) -> None:
+        self._made = made
+        self._silence_seconds = silence_seconds
+        self.closing = Closing(_GOING_AWAY, "")
+
+    async def messages(self) -> AsyncIterator[str | bytes]:
+        while True:
+            try:
+                message = await self._made.receive(self._silence_seconds)
+            except _BROKEN as error:
+                raise SidecarError(f"the WebSocket broke off: {error!r}") from error
+            if message.type is aiohttp.WSMsgType.CLOSE:
+                self.closing = Closing(message.data, message.extra or "")
+                return
+            if message.type not in (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY):
+                raise SidecarError(f"the WebSocket broke off: {message}")
+            yield message.data
+
+    async def send(self, message: str | bytes) -> None:
+        made = self._made
+        try:
+            async with asyncio.timeout(TYPING_STALL_SECONDS):
+                await (
+                    made.send_str(message) if isinstance(message, str) else made.send_bytes(message)
+                )
+        except _BROKEN as error:
+            raise SidecarError(f"the WebSocket takes nothing: {error!r}") from error
+
+
 def _socket(address: Any) -> socket.socket:
     made = socket.socket(*address[:3])  # family, type, protocol: as from getaddrinfo
     made.settimeout(0)
@@ -156,6 +218,10 @@ def sessions() -> aiohttp.ClientSession:
             keepalive_timeout=KEEP_ALIVE_SECONDS,
             use_dns_cache=False,
             socket_factory=_socket,
+        ),
+        # Of WebSockets; every other request has its own.
+        timeout=aiohttp.ClientTimeout(
+            total=None, sock_connect=CONNECT_SECONDS, sock_read=UPGRADE_SECONDS
         ),
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=False,

@@ -13,7 +13,14 @@ from typing import Any
 from quart import Quart
 
 from isola_gateway.app import create_app
-from isola_gateway.ports import Answer, Call, SidecarError, SidecarTransport
+from isola_gateway.ports import (
+    Answer,
+    Call,
+    SidecarError,
+    SidecarTransport,
+    Socket,
+    UpgradeRefusedError,
+)
 from isola_lifecycle.archive import Moved
 from isola_lifecycle.log import Fact, Status
 from isola_lifecycle.sandbox.fold import extend
@@ -187,6 +194,12 @@ class FakeSidecars:
         finally:
             self.open_answers -= 1
 
+    @asynccontextmanager
+    async def attach(self, address: str, call: Call) -> AsyncGenerator[Socket]:
+        """Open no WebSocket: those are tried with a real sidecar (`test_terminals`)."""
+        raise UpgradeRefusedError(f"{address}: {call.path}")
+        yield
+
 
 async def _gathered(parts: Any) -> bytes:
     try:
@@ -212,6 +225,7 @@ class World:
         *,
         patience: timedelta = timedelta(0),
         with_ui: bool = True,
+        stopping: asyncio.Event | None = None,
     ) -> Quart:
         return create_app(
             view=self.view,
@@ -221,6 +235,7 @@ class World:
             clock=self.clock,
             patience=patience,
             with_ui=with_ui,
+            stopping=stopping,
         )
 
     async def records(self, name: str, *facts: Fact) -> Sandbox:

@@ -7,28 +7,24 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 
-from hypercorn.asyncio import serve  # pyright: ignore[reportUnknownVariableType]
-
 from gateway.fakes import World, started
 from isola_gateway.routes.sandboxes import PATIENCE
-from isola_gateway.server import listening_socket, server_config
+from isola_gateway.server import Server, listening_socket
 from isola_gateway.sidecars import HttpSidecars, sessions
 
 LOOPBACK = "127.0.0.1"
 
 
 @asynccontextmanager
-async def served(world: World, sidecar_port: int) -> AsyncGenerator[str]:
+async def served(world: World, sidecar_port: int, most: int = 4096) -> AsyncGenerator[str]:
     """Serve `world`, whose sidecars listen on `sidecar_port`, and yield the base URL."""
     stop = asyncio.Event()
     async with sessions() as session:
         sidecars = HttpSidecars(session, port=sidecar_port, patience=timedelta(milliseconds=300))
         listener = listening_socket(0, LOOPBACK)
         port = listener.getsockname()[1]
-        config = server_config(listener)
-        config.graceful_timeout = 0.2
-        app = world.app(sidecars, patience=PATIENCE)
-        server = asyncio.create_task(serve(app, config, shutdown_trigger=stop.wait))
+        app = world.app(sidecars, patience=PATIENCE, stopping=stop)
+        server = asyncio.create_task(Server(app, most).run(listener, stop, graceful_seconds=0.2))
         try:
             yield f"http://{LOOPBACK}:{port}"
         finally:

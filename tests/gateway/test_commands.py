@@ -72,6 +72,7 @@ ROUTES = [
     Route("POST", f"{FILES}/move?from=a&to=b", "/v1/filesystem/move", 204),
     Route("DELETE", f"{FILES}?path=a", "/v1/filesystem", 204),
     Route("GET", f"{FILES}?path=a", "/v1/filesystem", 200),
+    Route("GET", f"{FILES}/watch?path=a", "/v1/filesystem/watch", 200),
     Route("POST", f"{FILES}?path=a", "/v1/filesystem", 204, b"content"),
 ]
 

@@ -19,8 +19,15 @@ from isola_rest.commands import (
     CreateCommandRequest,
     CreateCommandResponse,
 )
+from isola_rest.problem import ProblemError
 
 _PATH = "/v1/commands"
+_UPGRADE = "A terminal is a WebSocket: ask for it as RFC 6455 says, version 13, by HTTP/1.1"
+_UPGRADE_HEADERS = {
+    "Upgrade": "websocket",
+    "Connection": "Upgrade",
+    "Sec-WebSocket-Version": "13",
+}
 # A thousand commands with arguments of a few kilobytes.
 LIST_BYTES = 8 * 1024 * 1024
 
@@ -46,6 +53,7 @@ class CommandRoutes:
             (contract.WRITE_STDIN, self.write_stdin),
             (contract.CLOSE_STDIN, self.close_stdin),
             (contract.KILL_COMMAND, self.kill),
+            (contract.OPEN_TERMINAL, self.terminal),
         )
         return mount(Blueprint("commands", __name__), views)
 
@@ -123,6 +131,19 @@ class CommandRoutes:
     async def kill(self, given: Given) -> Response:
         """End the command, or send it another signal."""
         return await self._told(given, "DELETE", _path(given))
+
+    async def terminal(self, given: Given) -> Response:
+        """Show the command's terminal, and type into it."""
+        if not given.request.opens_socket:
+            raise ProblemError(HTTPStatus.UPGRADE_REQUIRED, _UPGRADE, headers=_UPGRADE_HEADERS)
+        call = Call(
+            method="GET",
+            path=f"{_path(given)}/terminal",
+            query=query(given, "offset"),
+            headers=headers(given),
+            silence_seconds=EVENTS_SILENCE_SECONDS,
+        )
+        return await self._proxy.attach(given["sandboxId"], call)
 
     async def _told(self, given: Given, method: str, path: str) -> Response:
         call = Call(

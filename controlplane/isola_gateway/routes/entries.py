@@ -8,8 +8,9 @@ from quart import Blueprint, Response
 
 from isola_gateway import contract_files
 from isola_gateway.binding import Given, mount
+from isola_gateway.operation import EVENTS
 from isola_gateway.ports import Call
-from isola_gateway.proxy import ANSWER_SECONDS, Proxy
+from isola_gateway.proxy import ANSWER_SECONDS, EVENTS_SILENCE_SECONDS, Proxy
 from isola_gateway.routes.answers import json_answer, no_content
 from isola_gateway.routes.calls import headers, query
 from isola_rest.files import Entry, EntryList, MadeDirectory
@@ -39,6 +40,7 @@ class EntryRoutes:
             (contract_files.MAKE_DIRECTORY, self.make),
             (contract_files.MOVE, self.move),
             (contract_files.REMOVE, self.remove),
+            (contract_files.WATCH, self.watch),
         )
         return mount(Blueprint("entries", __name__), views)
 
@@ -101,3 +103,14 @@ class EntryRoutes:
         )
         await self._proxy.tell(given["id"], call)
         return no_content()
+
+    async def watch(self, given: Given) -> Response:
+        """Tell what changes, as it does."""
+        call = Call(
+            method="GET",
+            path=f"{_PATH}/watch",
+            query=query(given, "path", "recursive", "container"),
+            headers=headers(given),
+            silence_seconds=EVENTS_SILENCE_SECONDS,
+        )
+        return await self._proxy.stream(given["id"], call, EVENTS)
