@@ -14,6 +14,7 @@ components() {
 isola-operator        isola_operator operator api/isola_lifecycle api/isola_store controlplane/isola_operator
 isola-api-gateway     isola_gateway  gateway  api/isola_lifecycle api/isola_store api/isola_rest controlplane/isola_gateway
 isola-exporter        isola_exporter exporter api/isola_lifecycle api/isola_store controlplane/isola_exporter
+isola-egress          isola_egress   egress   api/isola_lifecycle api/isola_store dataplane/isola_egress
 isola-sandbox-sidecar isola_sidecar  sidecar  dataplane/isola_sidecar
 EOF
 }

@@ -84,6 +84,9 @@ CONTAINER_NAME_VARIABLE = "ISOLA_CONTAINER_NAME"
 SIDECAR_CONTAINER = "sandbox-sidecar"
 SIDECAR_PORT = 10032
 
+# Where a replica of the egress component answers gateways.
+EGRESS_CONTROL_PORT = 10042
+
 
 def pod_name(sandbox: str) -> str:
     """Return the name of a sandbox's one pod."""

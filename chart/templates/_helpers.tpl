@@ -56,6 +56,22 @@ app.kubernetes.io/component: {{ index . 1 }}
 {{- default (printf "%s-api-gateway" (include "isola.fullname" .)) .Values.apiGateway.serviceAccount.name -}}
 {{- end -}}
 
+{{- define "isola.egress.serviceAccountName" -}}
+{{- default (printf "%s-egress" (include "isola.fullname" .)) .Values.egress.serviceAccount.name -}}
+{{- end -}}
+
+{{- define "isola.egress.service" -}}
+{{- include "isola.fullname" . }}-egress
+{{- end -}}
+
+{{/* It listens on the very ports that sandboxes connect to, 53 and 443 among them, as an ordinary user without a
+     capability. One of the sysctls that Kubernetes calls safe: it holds for the pod's own network alone. */}}
+{{- define "isola.egress.sysctls" -}}
+sysctls:
+  - name: net.ipv4.ip_unprivileged_port_start
+    value: "0"
+{{- end -}}
+
 {{- define "isola.exporter.serviceAccountName" -}}
 {{- default (printf "%s-exporter" (include "isola.fullname" .)) .Values.exporter.serviceAccount.name -}}
 {{- end -}}
@@ -71,7 +87,8 @@ annotations:
 {{- end }}
 {{- end -}}
 
-{{/* What the pods of the control plane have in common. Takes (list $ .Values.component). */}}
+{{/* What the pods of the control plane have in common. Takes (list $ .Values.component), and perhaps the name of a
+     template with more of their security context. */}}
 {{- define "isola.podSpec" -}}
 {{- $root := index . 0 -}}
 {{- $component := index . 1 -}}
@@ -98,6 +115,9 @@ topologySpreadConstraints:
   {{- toYaml . | nindent 2 }}
 {{- end }}
 {{ include "isola.podSecurity" $root }}
+{{- if gt (len .) 2 }}
+  {{- include (index . 2) $root | nindent 2 }}
+{{- end }}
 volumes:
   # The one writable place under a read-only root: Python's tempfile wants some directory.
   - name: tmp

@@ -6,14 +6,18 @@ import asyncio
 import os
 import signal
 import sys
+from collections.abc import Awaitable, Callable, Collection
 from datetime import UTC, datetime
+from functools import partial
 
 from isola_gateway.app import create_app
+from isola_gateway.egress import Replicas, nowhere
 from isola_gateway.logs import configure
 from isola_gateway.server import Server, listening_socket, raise_descriptor_limit
 from isola_gateway.settings import Settings, SettingsError, settings_from
 from isola_gateway.sidecars import HttpSidecars, sessions
 from isola_store.client import KubernetesClient
+from isola_store.endpoints import serving
 from isola_store.kubernetes import KubernetesSandboxes
 from isola_store.records import KubernetesRecords
 from isola_store.reflector import sandbox_reflector
@@ -42,6 +46,7 @@ async def _run(settings: Settings) -> None:
             store=KubernetesSandboxes(client, settings.namespace),
             records=KubernetesRecords(client, settings.namespace),
             sidecars=HttpSidecars(session),
+            egress=Replicas(session, _finder(client, settings)),
             clock=_now,
             release=settings.version,
             with_ui=settings.ui,
@@ -50,6 +55,14 @@ async def _run(settings: Settings) -> None:
         watching = tasks.create_task(view.run())
         await Server(app, 4096).run(listening_socket(settings.port), stop)
         watching.cancel()
+
+
+def _finder(
+    client: KubernetesClient, settings: Settings
+) -> Callable[[], Awaitable[Collection[str]]]:
+    if not settings.egress_service:
+        return nowhere
+    return partial(serving, client, settings.own_namespace, settings.egress_service)
 
 
 def main() -> int:

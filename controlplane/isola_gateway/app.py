@@ -12,6 +12,7 @@ from quart import Quart
 from quart.routing import QuartRule
 
 from isola_gateway.connection import Connection, GatewayRequest
+from isola_gateway.egress import Replicas
 from isola_gateway.histories import Histories
 from isola_gateway.lookup import Lookup
 from isola_gateway.metrics import Metrics
@@ -23,6 +24,7 @@ from isola_gateway.routes.commands import CommandRoutes
 from isola_gateway.routes.entries import EntryRoutes
 from isola_gateway.routes.files import FileRoutes
 from isola_gateway.routes.history import HistoryRoutes
+from isola_gateway.routes.network import NetworkRoutes
 from isola_gateway.routes.operations import OperationRoutes
 from isola_gateway.routes.sandboxes import PATIENCE, SandboxRoutes
 from isola_gateway.settings import UNRELEASED
@@ -55,6 +57,7 @@ def create_app(  # noqa: PLR0913 - all that a gateway is wired to
     store: SandboxWriter,
     records: RecordReader,
     sidecars: SidecarTransport,
+    egress: Replicas,
     clock: Callable[[], datetime],
     release: str = UNRELEASED,
     stopping: asyncio.Event | None = None,
@@ -68,6 +71,7 @@ def create_app(  # noqa: PLR0913 - all that a gateway is wired to
         store: Where writes go.
         records: The archive.
         sidecars: What commands and files go to.
+        egress: The replicas of the egress component.
         clock: Tells the time of log entries, UTC.
         release: What `/version` says.
         stopping: Set when the gateway is about to stop.
@@ -88,6 +92,7 @@ def create_app(  # noqa: PLR0913 - all that a gateway is wired to
     for routes in (
         SandboxRoutes(view, store, lookup, clock, patience),
         HistoryRoutes(lookup, Histories(lookup, records)),
+        NetworkRoutes(lookup, egress),
         CommandRoutes(proxy),
         FileRoutes(proxy),
         EntryRoutes(proxy),

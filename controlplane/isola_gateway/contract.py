@@ -10,6 +10,7 @@ from isola_gateway import parameters, preferences
 from isola_gateway.contract_commands import COMMANDS
 from isola_gateway.contract_files import FILES
 from isola_gateway.operation import EVENTS, TEXT, Operation
+from isola_rest.egress import NetworkRefusals
 from isola_rest.models import (
     ChangeSandboxRequest,
     CreateSandboxRequest,
@@ -88,6 +89,16 @@ LIST_RECORDS = Operation(
     parameters=(parameters.LIMIT, parameters.CURSOR),
     problems=(422,),
 )
+LIST_REFUSALS = Operation(
+    id="listNetworkRefusals",
+    method="GET",
+    path="/v1/sandboxes/{id}/network/refusals",
+    tag="Sandboxes",
+    summary="Show what a sandbox was refused on its way out by name",
+    answer=NetworkRefusals,
+    parameters=(parameters.ID,),
+    problems=(404, 422, 429, 503),
+)
 CHANGE_SANDBOX = Operation(
     id="changeSandbox",
     method="PATCH",
@@ -150,6 +161,7 @@ OPERATIONS: tuple[Operation, ...] = (
     GET_SANDBOX,
     GET_HISTORY,
     LIST_RECORDS,
+    LIST_REFUSALS,
     CHANGE_SANDBOX,
     DELETE_SANDBOX,
     *COMMANDS,

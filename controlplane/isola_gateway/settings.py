@@ -27,6 +27,8 @@ class Settings:
         port: Of the HTTP server (`ISOLA_HTTP_PORT`).
         log_level: The least level that is logged, as in `logging` (`ISOLA_LOG_LEVEL`).
         dev_mode: Whether logs are for a terminal, not JSON (`ISOLA_DEV_MODE`).
+        own_namespace: Where the egress component is (`ISOLA_NAMESPACE`).
+        egress_service: Its Service (`ISOLA_EGRESS_SERVICE`), or empty where it is not installed.
         ui: Whether there is a page for people at `/ui` (`ISOLA_UI`).
         version: What `/version` calls this release (`ISOLA_VERSION`, set by the image).
     """
@@ -35,6 +37,8 @@ class Settings:
     port: int = 8080
     log_level: int = logging.INFO
     dev_mode: bool = False
+    own_namespace: str = ""
+    egress_service: str = ""
     ui: bool = True
     version: str = UNRELEASED
 
@@ -53,6 +57,8 @@ def settings_from(environment: Mapping[str, str]) -> Settings:
         port=_port(environment.get("ISOLA_HTTP_PORT", "8080")),
         log_level=_level(environment.get("ISOLA_LOG_LEVEL", "info")),
         dev_mode=_truth("ISOLA_DEV_MODE", environment.get("ISOLA_DEV_MODE", "false")),
+        own_namespace=environment.get("ISOLA_NAMESPACE", ""),
+        egress_service=environment.get("ISOLA_EGRESS_SERVICE", ""),
         ui=_truth("ISOLA_UI", environment.get("ISOLA_UI", "true")),
         version=environment.get("ISOLA_VERSION") or UNRELEASED,
     )

@@ -38,7 +38,7 @@ class Metrics:
             registry=self.registry,
         )
         Gauge(
-            "isola_egress_connections", "Connections that are open.", registry=self.registry
+            "isola_egress_open_connections", "Connections that are open.", registry=self.registry
         ).set_function(connections)
 
     def refused(self, refusal: Refusal) -> None:

@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
 
+from isola_lifecycle.naming import EGRESS_CONTROL_PORT
+
 UNRELEASED = "v0.0.0-dev"
 
 # High ones: those that lists may name are listened on too.
-METRICS_PORT, HEALTH_PORT, CONTROL_PORT = 10040, 10041, 10042
+METRICS_PORT, HEALTH_PORT = 10040, 10041
 DNS_PORT = 53
 
 
@@ -51,7 +53,7 @@ class Settings:
     nameservers: tuple[str, ...] = ()
     metrics_port: int = METRICS_PORT
     health_port: int = HEALTH_PORT
-    control_port: int = CONTROL_PORT
+    control_port: int = EGRESS_CONTROL_PORT
     log_level: str = "info"
     dev_mode: bool = False
     kubeconfig: str = ""
@@ -79,7 +81,7 @@ def settings_from(environment: Mapping[str, str]) -> Settings:
         ),
         metrics_port=_given(environment, "ISOLA_METRICS_PORT", METRICS_PORT, 65535),
         health_port=_given(environment, "ISOLA_HEALTH_PORT", HEALTH_PORT, 65535),
-        control_port=_given(environment, "ISOLA_EGRESS_CONTROL_PORT", CONTROL_PORT, 65535),
+        control_port=_given(environment, "ISOLA_EGRESS_CONTROL_PORT", EGRESS_CONTROL_PORT, 65535),
         log_level=_level(environment),
         dev_mode=environment.get("ISOLA_DEV_MODE", "false").lower() == "true",
         kubeconfig=environment.get("ISOLA_KUBECONFIG", ""),

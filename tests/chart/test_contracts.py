@@ -8,18 +8,23 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+import isola_egress.settings
 import isola_exporter.settings
 import isola_gateway.settings
 import isola_operator.__main__
 import isola_operator.settings
 from chart.rendering import selects
-from isola_lifecycle.naming import SIDECAR_PORT
+from isola_lifecycle.naming import EGRESS_CONTROL_PORT, SIDECAR_PORT
 from isola_operator.manifests.pod import labels
 
 if TYPE_CHECKING:
     from chart.rendering import Chart, Manifests
 
-REFERENCES = {"ISOLA_NAMESPACE": "isola-system", "ISOLA_POD_NAME": "isola-operator-0"}
+REFERENCES = {
+    "ISOLA_NAMESPACE": "isola-system",
+    "ISOLA_POD_NAME": "isola-operator-0",
+    "ISOLA_POD_IPS": "10.244.0.9",
+}
 
 
 def environment(manifests: Manifests, deployment: str) -> dict[str, str]:
@@ -98,6 +103,54 @@ def test_the_exporter_reads_what_was_installed(chart: Chart) -> None:
         log_level="warning",
         dev_mode=True,
     )
+
+
+def test_the_way_out_by_name_reads_what_was_installed(chart: Chart) -> None:
+    values = {
+        "sandboxNamespace": {"name": "elsewhere"},
+        "egress": {
+            "enabled": True,
+            "ports": [443, 5432],
+            "nameservers": ["9.9.9.9", "2620:fe::fe"],
+            "connectionsPerSandbox": 7,
+            "idleSeconds": 60,
+            "logging": {"level": "debug", "devMode": True},
+        },
+    }
+    manifests = chart.render(values)
+    told = environment(manifests, "isola-egress")
+    assert isola_egress.settings.settings_from(told) == isola_egress.settings.Settings(
+        namespace="elsewhere",
+        own_namespace="isola-system",
+        service="isola-egress",
+        addresses=("10.244.0.9",),
+        ports=(443, 5432),
+        most_connections=7,
+        idle_seconds=60,
+        nameservers=("9.9.9.9", "2620:fe::fe"),
+        log_level="debug",
+        dev_mode=True,
+    )
+    asking = gateway(manifests)
+    assert (asking.own_namespace, asking.egress_service) == ("isola-system", "isola-egress")
+
+
+def test_what_sandboxes_connect_to_is_what_the_way_out_listens_on(chart: Chart) -> None:
+    manifests = chart.render({"egress": {"enabled": True, "ports": [80, 443, 5432]}})
+    (container,) = manifests.pod_specs()["isola-egress"]["containers"]
+    named = {p["name"]: (p.get("protocol", "TCP"), p["containerPort"]) for p in container["ports"]}
+    settings = isola_egress.settings
+    own = {"metrics": settings.METRICS_PORT, "health": settings.HEALTH_PORT}
+    assert {name: named[name][1] for name in own} == own
+    assert named["control"] == ("TCP", EGRESS_CONTROL_PORT)
+    served = {
+        (p.get("protocol", "TCP"), p["port"], named[p["targetPort"]])
+        for p in manifests.named("Service", "isola-egress")["spec"]["ports"]
+        if p["name"] != "metrics"
+    }
+    # The same number on both sides: the port of a connection is what the component goes by.
+    expected = [("UDP", 53), *(("TCP", port) for port in (53, 80, 443, 5432))]
+    assert served == {(protocol, port, (protocol, port)) for protocol, port in expected}
 
 
 @pytest.mark.parametrize("level", ["debug", "info", "warn", "error"])

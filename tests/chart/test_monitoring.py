@@ -45,6 +45,7 @@ def test_an_exporter_needs_to_know_where_to(chart: Chart) -> None:
     [
         ({}, {"operator", "api-gateway"}),
         (EXPORTING, {"operator", "api-gateway", "exporter"}),
+        ({"egress": {"enabled": True}}, {"operator", "api-gateway", "egress"}),
         ({"apiGateway": {"enabled": False}}, {"operator"}),
     ],
 )

@@ -61,3 +61,34 @@ def test_there_is_no_other_way(chart: Chart) -> None:
 def test_without_the_gateway_nobody_comes_in(chart: Chart) -> None:
     (policy,) = chart.render({"apiGateway": {"enabled": False}}).of("NetworkPolicy")
     assert policy["metadata"]["name"] == "isola-sandbox-default-deny"
+
+
+def test_the_way_out_by_name_is_entered_by_sandboxes_and_asked_by_gateways(chart: Chart) -> None:
+    manifests = chart.render({"egress": {"enabled": True, "ports": [443, 5432]}})
+    policy = manifests.named("NetworkPolicy", "isola-egress")
+    assert policy["metadata"]["namespace"] == RELEASE_NAMESPACE
+    selector = policy["spec"]["podSelector"]["matchLabels"]
+    chosen = [
+        item["metadata"]["name"]
+        for item in manifests.of("Deployment")
+        if selects(selector, item["spec"]["template"]["metadata"]["labels"])
+    ]
+    assert chosen == ["isola-egress"]
+    assert policy["spec"]["policyTypes"] == ["Ingress"]
+    sandboxes, gateways, anybody = policy["spec"]["ingress"]
+    (peer,) = sandboxes["from"]
+    assert peer == {
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": SANDBOX_NAMESPACE}}
+    }
+    assert {(p["protocol"], p["port"]) for p in sandboxes["ports"]} == {
+        ("UDP", 53),
+        ("TCP", 53),
+        ("TCP", 443),
+        ("TCP", 5432),
+    }
+    (peer,) = gateways["from"]
+    assert peer.keys() == {"podSelector"}
+    gateway = manifests.named("Deployment", "isola-api-gateway")["spec"]["template"]["metadata"]
+    assert selects(peer["podSelector"]["matchLabels"], gateway["labels"])
+    assert [p["port"] for p in gateways["ports"]] == [10042]
+    assert [p["port"] for p in anybody["ports"]] == [10040, 10041]

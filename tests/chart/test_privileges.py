@@ -44,6 +44,13 @@ EXPORTER = {
     grant(SANDBOX_NAMESPACE, OURS, resource, "list watch")
     for resource in ("sandboxes", "sandboxrecords")
 }
+ADDRESS = {grant(RELEASE_NAMESPACE, "", "services", "list watch", "isola-egress")}
+EGRESS = ADDRESS | {
+    grant(SANDBOX_NAMESPACE, OURS, "sandboxes", "list watch"),
+    grant(SANDBOX_NAMESPACE, "", "pods", "list watch"),
+}
+REPLICAS = {grant(RELEASE_NAMESPACE, "discovery.k8s.io", "endpointslices", "list")}
+WITH_EGRESS = {"egress": {"enabled": True}}
 WITH_EXPORTER = {"exporter": {"enabled": True, "endpoint": "http://collector:4318"}}
 
 
@@ -97,6 +104,20 @@ def granted(manifests: Manifests) -> dict[str, set[Grant]]:
             id="the exporter only reads",
         ),
         pytest.param(
+            WITH_EGRESS,
+            {
+                "isola-operator": OPERATOR | ADDRESS,
+                "isola-api-gateway": GATEWAY | REPLICAS,
+                "isola-egress": EGRESS,
+            },
+            id="the way out by name only reads",
+        ),
+        pytest.param(
+            WITH_EGRESS | {"apiGateway": {"enabled": False}},
+            {"isola-operator": OPERATOR | ADDRESS, "isola-egress": EGRESS},
+            id="the way out by name without a gateway",
+        ),
+        pytest.param(
             {"operator": {"serviceAccount": {"create": False, "name": "given"}}},
             {"given": OPERATOR, "isola-api-gateway": GATEWAY},
             id="an account made elsewhere",
@@ -117,7 +138,7 @@ def test_nothing_is_granted_cluster_wide(chart: Chart, values: Values) -> None:
 
 
 def test_no_role_is_left_unbound(chart: Chart) -> None:
-    manifests = chart.render(SEVERAL | WITH_EXPORTER)
+    manifests = chart.render(SEVERAL | WITH_EXPORTER | WITH_EGRESS)
     bound = {
         (item["metadata"]["namespace"], item["roleRef"]["name"])
         for item in manifests.of("RoleBinding")
@@ -153,17 +174,20 @@ def test_each_pod_runs_as_the_account_that_was_granted_its_rights(chart: Chart) 
 
 
 def test_every_pod_is_an_ordinary_user_under_the_runtime_s_seccomp_profile(chart: Chart) -> None:
-    for spec in chart.render(WITH_EXPORTER).pod_specs().values():
+    for name, spec in chart.render(WITH_EXPORTER | WITH_EGRESS).pod_specs().items():
+        low_ports = {"name": "net.ipv4.ip_unprivileged_port_start", "value": "0"}
+        more = {"sysctls": [low_ports]} if name == "isola-egress" else {}
         assert spec["securityContext"] == {
             "runAsNonRoot": True,
             "runAsUser": 65532,
             "runAsGroup": 65532,
             "seccompProfile": {"type": "RuntimeDefault"},
+            **more,
         }
 
 
 def test_every_container_can_neither_write_to_its_root_nor_gain_a_privilege(chart: Chart) -> None:
-    for spec in chart.render(WITH_EXPORTER).pod_specs().values():
+    for spec in chart.render(WITH_EXPORTER | WITH_EGRESS).pod_specs().values():
         for container in [*spec.get("initContainers", []), *spec["containers"]]:
             assert container["securityContext"] == {
                 "allowPrivilegeEscalation": False,
@@ -173,7 +197,7 @@ def test_every_container_can_neither_write_to_its_root_nor_gain_a_privilege(char
 
 
 def test_no_pod_touches_its_node(chart: Chart) -> None:
-    for spec in chart.render(WITH_EXPORTER).pod_specs().values():
+    for spec in chart.render(WITH_EXPORTER | WITH_EGRESS).pod_specs().values():
         assert not {"hostNetwork", "hostPID", "hostIPC"} & spec.keys()
         assert all(volume.keys() == {"name", "emptyDir"} for volume in spec["volumes"])
         for container in spec["containers"]:

@@ -55,6 +55,15 @@ EVERYTHING_SET: Values = {
         "logging": {"level": "debug", "devMode": True},
         "podAnnotations": {"a": "b"},
     },
+    "egress": {
+        "enabled": True,
+        "ports": [80, 443, 5432],
+        "nameservers": ["9.9.9.9"],
+        "resources": {"limits": {"memory": "256Mi"}},
+        "serviceAccount": {"annotations": {"a": "b"}},
+        "logging": {"level": "debug", "devMode": True},
+        "podAnnotations": {"a": "b"},
+    },
     "dashboards": {"enabled": True, "additionalLabels": {"a": "on"}},
     "apiGateway": {
         "replicaCount": 2,

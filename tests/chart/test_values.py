@@ -72,7 +72,7 @@ def test_every_default_is_commented_for_the_reader() -> None:
         if line.lstrip().partition(": ")[2] and not line.lstrip().startswith("#")
     ]
     uncommented = [line for before, line in leaves if not before.lstrip().startswith("# -- ")]
-    assert [line.split(":")[0].strip() for line in uncommented] == ["cpu", "memory"] * 3
+    assert [line.split(":")[0].strip() for line in uncommented] == ["cpu", "memory"] * 4
 
 
 @pytest.mark.parametrize(
@@ -164,6 +164,18 @@ def test_every_default_is_commented_for_the_reader() -> None:
             "set the type to NodePort",
             id="gateway: node port without its type",
         ),
+        pytest.param(
+            {"egress": {"enabled": True, "ports": [443, 10042]}},
+            "egress.ports holds 10042, on which the egress component answers itself",
+            id="a port of the way out's own",
+        ),
+        pytest.param(
+            {"egress": {"enabled": True, "serviceAccount": {"create": False}}},
+            "egress.serviceAccount.create is false and egress.serviceAccount.name is empty",
+            id="the way out without account",
+        ),
+        pytest.param({"egress": {"ports": [443, 443]}}, "egress.ports", id="a port twice"),
+        pytest.param({"egress": {"nameservers": ["dns.example"]}}, "egress", id="a name server"),
         pytest.param(
             {"operator": {"serviceAccount": {"create": False}}},
             "operator.serviceAccount.create is false and operator.serviceAccount.name is empty",

@@ -13,6 +13,7 @@ from typing import Any
 from quart import Quart
 
 from isola_gateway.app import create_app
+from isola_gateway.egress import Replicas, nowhere
 from isola_gateway.ports import (
     Answer,
     Call,
@@ -223,6 +224,7 @@ class World:
         self,
         sidecars: SidecarTransport | None = None,
         *,
+        egress: Replicas | None = None,
         patience: timedelta = timedelta(0),
         with_ui: bool = True,
         stopping: asyncio.Event | None = None,
@@ -232,6 +234,7 @@ class World:
             store=self.store,
             records=self.archive,
             sidecars=sidecars or self.sidecars,
+            egress=egress or Replicas(NO_SESSION, nowhere),
             clock=self.clock,
             patience=patience,
             with_ui=with_ui,
@@ -252,6 +255,9 @@ class World:
     async def runs(self, name: str = "box", address: str = ADDRESS) -> Sandbox:
         return await self.exists(name, *started(address))
 
+
+# Nobody is asked where there is no replica.
+NO_SESSION: Any = None
 
 TEMPLATE = {"podTemplate": {"spec": {"containers": [{"name": "sandbox0", "image": "busybox"}]}}}
 
