@@ -10,9 +10,11 @@ from collections.abc import Awaitable, Callable, Collection
 from datetime import UTC, datetime
 from functools import partial
 
+from isola_gateway.admission import Admission
 from isola_gateway.app import create_app
 from isola_gateway.egress import Replicas, nowhere
 from isola_gateway.logs import configure
+from isola_gateway.metrics import Metrics
 from isola_gateway.server import Server, listening_socket, raise_descriptor_limit
 from isola_gateway.settings import Settings, SettingsError, settings_from
 from isola_gateway.sidecars import HttpSidecars, sessions
@@ -41,6 +43,7 @@ async def _run(settings: Settings) -> None:
         asyncio.TaskGroup() as tasks,
     ):
         view = sandbox_reflector(client, settings.namespace)
+        admission = Admission(settings.limits, Metrics())
         app = create_app(
             view=view,
             store=KubernetesSandboxes(client, settings.namespace),
@@ -50,10 +53,11 @@ async def _run(settings: Settings) -> None:
             clock=_now,
             release=settings.version,
             with_ui=settings.ui,
+            admission=admission,
             stopping=stop,
         )
         watching = tasks.create_task(view.run())
-        await Server(app, 4096).run(listening_socket(settings.port), stop)
+        await Server(app, admission).run(listening_socket(settings.port), stop)
         watching.cancel()
 
 

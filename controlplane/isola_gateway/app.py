@@ -11,6 +11,7 @@ from typing import Any
 from quart import Quart
 from quart.routing import QuartRule
 
+from isola_gateway.admission import Admission, Limits
 from isola_gateway.connection import Connection, GatewayRequest
 from isola_gateway.egress import Replicas
 from isola_gateway.histories import Histories
@@ -60,6 +61,7 @@ def create_app(  # noqa: PLR0913 - all that a gateway is wired to
     egress: Replicas,
     clock: Callable[[], datetime],
     release: str = UNRELEASED,
+    admission: Admission | None = None,
     stopping: asyncio.Event | None = None,
     patience: timedelta = PATIENCE,
     with_ui: bool = True,
@@ -74,25 +76,27 @@ def create_app(  # noqa: PLR0913 - all that a gateway is wired to
         egress: The replicas of the egress component.
         clock: Tells the time of log entries, UTC.
         release: What `/version` says.
+        admission: How much is taken on at once.
         stopping: Set when the gateway is about to stop.
         patience: How long the answer about a sandbox that is just starting may wait for its start.
         with_ui: Whether there is a page for people.
     """
-    metrics = Metrics()
+    admission = admission or Admission(Limits(), Metrics())
+    metrics = admission.metrics
     app = Gateway(__name__, static_folder=None)
-    handler: Any = partial(Connection, metrics)
+    handler: Any = partial(Connection, admission)
     app.asgi_http_class = handler
-    handler = partial(SocketConnection, metrics, stopping or asyncio.Event())
+    handler = partial(SocketConnection, admission, stopping or asyncio.Event())
     app.asgi_websocket_class = handler
     _configure(app)
     lookup = Lookup(view, store)
     lag = WatchLag(clock, metrics.watch_lag.observe)
     view.subscribe(lambda name: lag.look(name, view.get(name)))
-    proxy = Proxy(lookup, sidecars)
+    proxy = Proxy(lookup, sidecars, admission)
     for routes in (
-        SandboxRoutes(view, store, lookup, clock, patience),
-        HistoryRoutes(lookup, Histories(lookup, records)),
         NetworkRoutes(lookup, egress),
+        SandboxRoutes(view, store, lookup, clock, patience, admission),
+        HistoryRoutes(lookup, Histories(lookup, records), admission),
         CommandRoutes(proxy),
         FileRoutes(proxy),
         EntryRoutes(proxy),

@@ -19,7 +19,7 @@ import re
 import secrets
 import time
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import cached_property
 from typing import Any, cast
 
@@ -36,8 +36,10 @@ from quart.asgi import ASGIHTTPConnection
 from quart.utils import encode_headers
 from quart.wrappers.request import Body
 
-from isola_gateway.metrics import Metrics
+from isola_gateway.admission import Admission
 from isola_gateway.ports import SidecarError
+from isola_gateway.problems import problem_response
+from isola_rest.problem import ProblemError
 
 REQUEST_ID_HEADER = "X-Request-Id"
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -147,14 +149,15 @@ class Connection(ASGIHTTPConnection):
     """A request and its answer.
 
     Args:
-        metrics: Where it is counted.
+        admission: Whether it is taken on.
         app: What answers it.
         scope: ASGI's description of it.
     """
 
-    def __init__(self, metrics: Metrics, app: Quart, scope: HTTPScope) -> None:
+    def __init__(self, admission: Admission, app: Quart, scope: HTTPScope) -> None:
         super().__init__(app, scope)
-        self._metrics = metrics
+        self._admission = admission
+        self._metrics = admission.metrics
         self._code = CLIENT_LEFT
 
     async def handle_messages(self, request: Request, receive: ASGIReceiveCallable) -> None:
@@ -179,10 +182,16 @@ class Connection(ASGIHTTPConnection):
         structlog.contextvars.bind_contextvars(request_id=request.request_id)
         self._metrics.in_flight.inc()
         try:
-            response = await self.app.handle_request(request)
-            assert isinstance(response, Response)  # noqa: S101 - no view returns another kind
-            response.headers[REQUEST_ID_HEADER] = request.request_id
-            await self._answer(request, response, send)
+            with ExitStack() as taken_on:
+                try:
+                    if request.path not in _QUIET:
+                        taken_on.enter_context(self._admission.request())
+                    response = await self.app.handle_request(request)
+                except ProblemError as refusal:
+                    response = problem_response(refusal)
+                assert isinstance(response, Response)  # noqa: S101 - no view returns another kind
+                response.headers[REQUEST_ID_HEADER] = request.request_id
+                await self._answer(request, response, send)
         finally:
             self._metrics.in_flight.dec()
             self._record(request, time.perf_counter() - start)

@@ -39,7 +39,7 @@ CREATE_SANDBOX = Operation(
         REPLAYED: "`true` where an earlier request under this key made the sandbox.",
         preferences.APPLIED: "`wait=N` where the request preferred that, with the N granted.",
     },
-    problems=(400, 408, 409, 413, 415, 422, 429),
+    problems=(400, 408, 409, 413, 415, 422, 429, 503),
 )
 LIST_SANDBOXES = Operation(
     id="listSandboxes",
@@ -50,7 +50,7 @@ LIST_SANDBOXES = Operation(
     answer=SandboxList,
     stream=EVENTS,
     parameters=(parameters.LABELS, parameters.STATUS, parameters.LIMIT, parameters.CURSOR),
-    problems=(422,),
+    problems=(422, 503),
 )
 GET_SANDBOX = Operation(
     id="getSandbox",
@@ -60,7 +60,7 @@ GET_SANDBOX = Operation(
     summary="Show a sandbox",
     answer=SandboxResponse,
     parameters=(parameters.ID, parameters.WAIT_FOR_START),
-    problems=(404, 422),
+    problems=(404, 422, 503),
 )
 GET_HISTORY = Operation(
     id="getSandboxHistory",
@@ -77,7 +77,7 @@ GET_HISTORY = Operation(
         parameters.FOLLOW,
         parameters.LAST_SEQUENCE,
     ),
-    problems=(404, 422),
+    problems=(404, 422, 503),
 )
 LIST_RECORDS = Operation(
     id="listRecords",
@@ -87,7 +87,7 @@ LIST_RECORDS = Operation(
     summary="List sandboxes that are gone and whose history is on record, the latest first",
     answer=RecordList,
     parameters=(parameters.LIMIT, parameters.CURSOR),
-    problems=(422,),
+    problems=(422, 503),
 )
 LIST_REFUSALS = Operation(
     id="listNetworkRefusals",

@@ -45,6 +45,23 @@ class Metrics:
             registry=self.registry,
         )
 
+        self.streams = Gauge(
+            "isola_apigateway_streams",
+            "Requests under way whose answer is a stream.",
+            registry=self.registry,
+        )
+        self.connections = Gauge(
+            "isola_apigateway_connections",
+            "Connections of clients.",
+            registry=self.registry,
+        )
+        self.refused = Counter(
+            "isola_apigateway_refused_total",
+            "What was refused because too many were under way, at the gateway or to one sandbox.",
+            ("at", "kind"),
+            registry=self.registry,
+        )
+
     def answered(self, method: str, path: str, code: int, seconds: float) -> None:
         """Count a request that was answered with `code`.
 

@@ -14,7 +14,7 @@ TEXT = "text/plain"
 JSON = "application/json"
 
 # Problems of each request that a sandbox's sidecar answers.
-IN_SANDBOX = (404, 409, 422, 429, 502)
+IN_SANDBOX = (404, 409, 422, 429, 502, 503)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterable, AsyncIterator
-from contextlib import AsyncExitStack
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from http import HTTPStatus
 from types import TracebackType
@@ -20,6 +20,7 @@ from quart import Response
 from quart.wrappers.response import ResponseBody
 
 from isola_gateway import downloads
+from isola_gateway.admission import Admission
 from isola_gateway.lookup import Lookup
 from isola_gateway.operation import OCTETS
 from isola_gateway.ports import Answer, Call, SidecarError, SidecarTransport, UpgradeRefusedError
@@ -42,20 +43,16 @@ STREAM_HEADERS = {"Cache-Control": "no-cache, private", "X-Accel-Buffering": "no
 
 
 class Relay(ResponseBody):
-    """A sidecar's answer as the body of ours, passed on as it comes.
+    """A body that is passed on as it comes.
 
     Args:
-        answer: Whose body.
+        parts: The body.
         resources: Closed at the end, however it comes.
-        length: What the body must amount to, in bytes, where that was said.
     """
 
-    def __init__(
-        self, answer: Answer, resources: AsyncExitStack, length: int | None = None
-    ) -> None:
-        self._answer = answer
+    def __init__(self, parts: AsyncIterator[bytes], resources: AsyncExitStack) -> None:
+        self._parts = parts
         self._resources = resources
-        self._length = length
 
     async def __aenter__(self) -> Self:
         return self
@@ -66,11 +63,13 @@ class Relay(ResponseBody):
         exc_value: BaseException | None,
         tb: TracebackType | None,
     ) -> None:
-        await self._resources.aclose()
+        parts: Any = self._parts
+        async with self._resources:
+            if hasattr(parts, "aclose"):
+                await parts.aclose()
 
     def __aiter__(self) -> AsyncIterator[bytes]:
-        chunks = self._answer.chunks()
-        return chunks if self._length is None else downloads.measured(chunks, self._length)
+        return self._parts
 
 
 class Proxy:
@@ -79,10 +78,12 @@ class Proxy:
     Args:
         lookup: Tells where a sandbox is.
         transport: Goes there.
+        admission: Bounds how much does.
     """
 
-    def __init__(self, lookup: Lookup, transport: SidecarTransport) -> None:
+    def __init__(self, lookup: Lookup, transport: SidecarTransport, admission: Admission) -> None:
         self._lookup = lookup
+        self._admission = admission
         self._transport = transport
 
     async def ask(self, sandbox: str, call: Call, model: type[BaseModel]) -> bytes:
@@ -91,8 +92,7 @@ class Proxy:
         Returns:
             Nothing where there is nothing to be told (204) and the call allows that.
         """
-        async with self._transport.open(await self._lookup.address(sandbox), call) as answer:
-            await _accepted(answer)
+        async with self._opened(sandbox, call) as answer:
             if call.may_be_empty and answer.status == HTTPStatus.NO_CONTENT:
                 return b""
             content = await answer.read(call.answer_bytes)
@@ -104,22 +104,24 @@ class Proxy:
 
     async def tell(self, sandbox: str, call: Call) -> None:
         """Carry out `call`, whose answer says no more than that it went well."""
-        async with self._transport.open(await self._lookup.address(sandbox), call) as answer:
-            await _accepted(answer)
+        async with self._opened(sandbox, call):
+            pass
 
     async def stream(self, sandbox: str, call: Call, media_type: str) -> Response:
         """Return the answer to `call` as a stream that may last for ever."""
-        address = await self._lookup.address(sandbox)
         async with AsyncExitStack() as stack:
+            stack.enter_context(self._admission.stream_of(sandbox))
+            address = await self._lookup.address(sandbox)
             answer = await stack.enter_async_context(self._transport.open(address, call))
             await _accepted(answer)
-            body = Relay(answer, stack.pop_all())
+            body = Relay(answer.chunks(), stack.pop_all())
             return Response(body, content_type=media_type, headers=STREAM_HEADERS)
 
     async def attach(self, sandbox: str, call: Call) -> Switch:
         """Return the answer that makes the client's WebSocket one with the sidecar, by `call`."""
-        address = await self._lookup.address(sandbox)
         async with AsyncExitStack() as stack:
+            stack.enter_context(self._admission.stream_of(sandbox))
+            address = await self._lookup.address(sandbox)
             try:
                 socket = await stack.enter_async_context(self._transport.attach(address, call))
             except UpgradeRefusedError:
@@ -132,30 +134,39 @@ class Proxy:
 
     async def download(self, sandbox: str, call: Call) -> Response:
         """Return the answer to `call` as a file, or as the part of it that was asked for."""
-        address = await self._lookup.address(sandbox)
         async with AsyncExitStack() as stack:
-            answer = await stack.enter_async_context(self._transport.open(address, call))
-            await _accepted(answer)
+            answer = await stack.enter_async_context(self._opened(sandbox, call))
             told = downloads.told(answer, in_part="Range" in call.headers)
-            body = Relay(answer, stack.pop_all(), length=told.length)
+            parts = answer.chunks()
+            if told.length is not None:
+                parts = downloads.measured(parts, told.length)
+            body = Relay(parts, stack.pop_all())
             headers = {"Cache-Control": STREAM_HEADERS["Cache-Control"], **told.headers}
             return Response(body, told.status, headers=headers, content_type=OCTETS)
 
     async def upload(self, sandbox: str, call: Call, octets: AsyncIterable[bytes]) -> None:
         """Carry out `call` with `octets` as its body, as fast as both sides are."""
-        address = await self._lookup.address(sandbox)
         source = _Source(octets)
         try:
             async with asyncio.timeout(UPLOAD_STALL_SECONDS) as deadline:
                 body = source.parts(deadline)
-                async with self._transport.open(address, replace(call, body=body)) as answer:
-                    await _accepted(answer)
+                async with self._opened(sandbox, replace(call, body=body)):
+                    pass
         except TimeoutError as error:
             raise SidecarError(f"{call.method} {call.path}: stalled") from error
         except SidecarError:
             if source.failure:
                 raise source.failure from None
             raise
+
+    @asynccontextmanager
+    async def _opened(self, sandbox: str, call: Call) -> AsyncGenerator[Answer]:
+        """Hold the answer to `call`, which is a good one."""
+        with self._admission.request_to(sandbox):
+            address = await self._lookup.address(sandbox)
+            async with self._transport.open(address, call) as answer:
+                await _accepted(answer)
+                yield answer
 
 
 class _Source:

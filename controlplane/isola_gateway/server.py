@@ -18,6 +18,7 @@ from hypercorn.asyncio.worker_context import WorkerContext
 from hypercorn.config import Config
 from quart import Quart
 
+from isola_gateway.admission import Admission
 from isola_gateway.wire import ServedConnection
 
 # The pod's own grace is 30 s.
@@ -67,21 +68,19 @@ class Server:
 
     Args:
         app: The application.
-        most: Connections at once.
+        admission: How many connections there may be.
     """
 
-    def __init__(self, app: Quart, most: int) -> None:
+    def __init__(self, app: Quart, admission: Admission) -> None:
         self._app = app
-        self._most = most
+        self._most = admission.limits.connections
+        self._metrics = admission.metrics
+        self._metrics.connections.set_function(lambda: len(self._served))
         self._config = _config()
         self._context = WorkerContext(None)
         self._served: dict[ServedConnection, asyncio.Task[Any] | None] = {}
         # In the order in which they came to rest.
         self._resting: dict[ServedConnection, None] = {}
-
-    def __len__(self) -> int:
-        """Return how many connections there are."""
-        return len(self._served)
 
     async def run(
         self,
@@ -109,6 +108,7 @@ class Server:
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if len(self._served) >= self._most and not self._make_room():
+            self._metrics.refused.labels("gateway", "connections").inc()
             writer.transport.abort()
             return
         connection = ServedConnection(self._app, self._config, self._context, self, reader, writer)

@@ -6,11 +6,16 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from isola_gateway.admission import Limits
+
 # What a checkout calls itself.
 UNRELEASED = "v0.0.0-dev"
 
 _TRUE = {"1", "t", "true"}
 _FALSE = {"", "0", "f", "false"}
+# Fewer leave no stream a place.
+_FEWEST, _MOST = 4, 1_000_000
+_LIMITS = Limits()
 _PORTS = range(1, 65536)
 
 
@@ -30,6 +35,8 @@ class Settings:
         own_namespace: Where the egress component is (`ISOLA_NAMESPACE`).
         egress_service: Its Service (`ISOLA_EGRESS_SERVICE`), or empty where it is not installed.
         ui: Whether there is a page for people at `/ui` (`ISOLA_UI`).
+        limits: How much is taken on at once (`ISOLA_MAX_REQUESTS`,
+            `ISOLA_MAX_REQUESTS_PER_SANDBOX`).
         version: What `/version` calls this release (`ISOLA_VERSION`, set by the image).
     """
 
@@ -41,6 +48,7 @@ class Settings:
     egress_service: str = ""
     ui: bool = True
     version: str = UNRELEASED
+    limits: Limits = _LIMITS
 
 
 def settings_from(environment: Mapping[str, str]) -> Settings:
@@ -60,6 +68,12 @@ def settings_from(environment: Mapping[str, str]) -> Settings:
         own_namespace=environment.get("ISOLA_NAMESPACE", ""),
         egress_service=environment.get("ISOLA_EGRESS_SERVICE", ""),
         ui=_truth("ISOLA_UI", environment.get("ISOLA_UI", "true")),
+        limits=Limits(
+            requests=_count(environment, "ISOLA_MAX_REQUESTS", _LIMITS.requests),
+            sandbox_requests=_count(
+                environment, "ISOLA_MAX_REQUESTS_PER_SANDBOX", _LIMITS.sandbox_requests
+            ),
+        ),
         version=environment.get("ISOLA_VERSION") or UNRELEASED,
     )
 
@@ -67,6 +81,13 @@ def settings_from(environment: Mapping[str, str]) -> Settings:
 def _port(text: str) -> int:
     if not text.isdecimal() or int(text) not in _PORTS:
         raise SettingsError(f"ISOLA_HTTP_PORT must be a port from 1 to 65535, not {text!r}")
+    return int(text)
+
+
+def _count(environment: Mapping[str, str], name: str, default: int) -> int:
+    text = environment.get(name) or str(default)
+    if not text.isdecimal() or not _FEWEST <= int(text) <= _MOST:
+        raise SettingsError(f"{name} must be a number from {_FEWEST} to {_MOST}, not {text!r}")
     return int(text)
 
 

@@ -18,8 +18,8 @@ from typing import Any, cast
 from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, HTTPScope, WebsocketScope
 from quart import Quart, Request, Response
 
+from isola_gateway.admission import Admission
 from isola_gateway.connection import REQUEST_ID_HEADER, SEND_SECONDS, Connection, GatewayRequest
-from isola_gateway.metrics import Metrics
 from isola_gateway.ports import Closing, SidecarError, Socket
 
 # For the client's answer to a close, which says that it has read all before it.
@@ -52,17 +52,17 @@ class SocketConnection(Connection):
     """A request for a WebSocket, and the WebSocket.
 
     Args:
-        metrics: Where it is counted.
+        admission: Whether it is taken on.
         stopping: Set when the gateway is about to stop.
         app: What answers it.
         scope: ASGI's description of it.
     """
 
     def __init__(
-        self, metrics: Metrics, stopping: asyncio.Event, app: Quart, scope: WebsocketScope
+        self, admission: Admission, stopping: asyncio.Event, app: Quart, scope: WebsocketScope
     ) -> None:
         as_request = {**cast("dict[str, Any]", scope), "type": "http", "scheme": "http"}
-        super().__init__(metrics, app, cast("HTTPScope", as_request | {"method": "GET"}))
+        super().__init__(admission, app, cast("HTTPScope", as_request | {"method": "GET"}))
         self._stopping = stopping
         self._received: asyncio.Queue[str | bytes] = asyncio.Queue(1)
 

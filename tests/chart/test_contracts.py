@@ -14,6 +14,7 @@ import isola_gateway.settings
 import isola_operator.__main__
 import isola_operator.settings
 from chart.rendering import selects
+from isola_gateway.admission import Limits
 from isola_lifecycle.naming import EGRESS_CONTROL_PORT, SIDECAR_PORT
 from isola_operator.manifests.pod import labels
 
@@ -77,9 +78,14 @@ def test_the_operator_reads_what_was_installed(chart: Chart) -> None:
 
 
 def test_the_gateway_reads_what_was_installed(chart: Chart) -> None:
-    values = {"sandboxNamespace": {"name": "elsewhere"}}
+    values = {
+        "sandboxNamespace": {"name": "elsewhere"},
+        "apiGateway": {"maxRequests": 1000000, "maxRequestsPerSandbox": 8},
+    }
     assert gateway(chart.render(values)) == isola_gateway.settings.Settings(
-        namespace="elsewhere", port=8080
+        namespace="elsewhere",
+        port=8080,
+        limits=Limits(requests=1_000_000, sandbox_requests=8),
     )
 
 

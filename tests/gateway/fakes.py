@@ -12,6 +12,7 @@ from typing import Any
 
 from quart import Quart
 
+from isola_gateway.admission import Admission
 from isola_gateway.app import create_app
 from isola_gateway.egress import Replicas, nowhere
 from isola_gateway.ports import (
@@ -123,8 +124,8 @@ class WatchedSandboxes(MemorySandboxes):
         if self.failures:
             raise self.failures.pop(0)
 
-    def _keep(self, sandbox: Sandbox) -> Sandbox:
-        kept = super()._keep(sandbox)
+    def _keep(self, item: Sandbox) -> Sandbox:
+        kept = super()._keep(item)
         self.view.take(kept)
         return kept
 
@@ -227,6 +228,7 @@ class World:
         egress: Replicas | None = None,
         patience: timedelta = timedelta(0),
         with_ui: bool = True,
+        admission: Admission | None = None,
         stopping: asyncio.Event | None = None,
     ) -> Quart:
         return create_app(
@@ -238,6 +240,7 @@ class World:
             clock=self.clock,
             patience=patience,
             with_ui=with_ui,
+            admission=admission,
             stopping=stopping,
         )
 

@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 
 from gateway.fakes import World, started
+from isola_gateway.admission import Admission, Limits
+from isola_gateway.metrics import Metrics
 from isola_gateway.routes.sandboxes import PATIENCE
 from isola_gateway.server import Server, listening_socket
 from isola_gateway.sidecars import HttpSidecars, sessions
@@ -16,15 +18,19 @@ LOOPBACK = "127.0.0.1"
 
 
 @asynccontextmanager
-async def served(world: World, sidecar_port: int, most: int = 4096) -> AsyncGenerator[str]:
+async def served(
+    world: World, sidecar_port: int, admission: Admission | None = None
+) -> AsyncGenerator[str]:
     """Serve `world`, whose sidecars listen on `sidecar_port`, and yield the base URL."""
     stop = asyncio.Event()
     async with sessions() as session:
         sidecars = HttpSidecars(session, port=sidecar_port, patience=timedelta(milliseconds=300))
         listener = listening_socket(0, LOOPBACK)
         port = listener.getsockname()[1]
-        app = world.app(sidecars, patience=PATIENCE, stopping=stop)
-        server = asyncio.create_task(Server(app, most).run(listener, stop, graceful_seconds=0.2))
+        admission = admission or Admission(Limits(), Metrics())
+        app = world.app(sidecars, patience=PATIENCE, stopping=stop, admission=admission)
+        serving = Server(app, admission).run(listener, stop, graceful_seconds=0.2)
+        server = asyncio.create_task(serving)
         try:
             yield f"http://{LOOPBACK}:{port}"
         finally:

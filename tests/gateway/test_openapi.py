@@ -127,7 +127,7 @@ class PopulousSandboxes(WatchedSandboxes):
     def twin(self, name: str) -> Sandbox | None:
         if name in self.leaving:
             return None
-        return replace(self._sandboxes["box"], name=name) if len(name) % 2 == 0 else None
+        return replace(self._items["box"], name=name) if len(name) % 2 == 0 else None
 
     async def read(self, name: str) -> Sandbox:
         if name in self.leaving:

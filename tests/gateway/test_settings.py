@@ -9,6 +9,7 @@ import sys
 
 import pytest
 
+from isola_gateway.admission import Limits
 from isola_gateway.settings import Settings, SettingsError, settings_from
 
 NAMESPACE = {"ISOLA_SANDBOX_NAMESPACE": "isola-sandboxes"}
@@ -27,6 +28,8 @@ def test_everything_can_be_set() -> None:
         "ISOLA_DEV_MODE": "true",
         "ISOLA_UI": "false",
         "ISOLA_VERSION": "v1.2.3",
+        "ISOLA_MAX_REQUESTS": "100",
+        "ISOLA_MAX_REQUESTS_PER_SANDBOX": "10",
     }
     assert settings_from(environment) == Settings(
         namespace="isola-sandboxes",
@@ -35,6 +38,7 @@ def test_everything_can_be_set() -> None:
         dev_mode=True,
         ui=False,
         version="v1.2.3",
+        limits=Limits(requests=100, sandbox_requests=10),
     )
 
 
@@ -46,6 +50,9 @@ def test_everything_can_be_set() -> None:
         ("ISOLA_HTTP_PORT", "0"),
         ("ISOLA_HTTP_PORT", "65536"),
         ("ISOLA_LOG_LEVEL", "loud"),
+        ("ISOLA_MAX_REQUESTS", "many"),
+        ("ISOLA_MAX_REQUESTS", "3"),
+        ("ISOLA_MAX_REQUESTS_PER_SANDBOX", "0"),
         ("ISOLA_DEV_MODE", "maybe"),
         ("ISOLA_UI", "maybe"),
     ],

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, suppress
 
 import pytest
 from yarl import URL
 
-from gateway.fakes import World
-from gateway.real import RealSandbox
+from gateway.fakes import Client, World
 from gateway.serving import LOOPBACK, served
-from gateway.test_server import EVENTS_HEAD, STDOUT, Visit, gateway_to, sidecar
+from gateway.test_server import EVENTS_HEAD, FILE, STATUS, STDOUT, Visit, gateway_to, sidecar
+from isola_gateway.admission import Admission, Limits
+from isola_gateway.metrics import Metrics
 
 PROBE = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
 NOWHERE = 9
+
+
+def limited(requests: int) -> Admission:
+    return Admission(Limits(requests=requests), Metrics())
 
 
 class Line:
@@ -168,25 +173,23 @@ async def test_a_client_that_sends_on_although_nobody_reads_is_seen_to_leave(
 
 async def test_whoever_waited_longest_makes_room_for_the_next(gateway: World) -> None:
     async with (
-        served(gateway, NOWHERE, most=3) as url,
+        served(gateway, NOWHERE, limited(1)) as url,
         line(url) as first,
         line(url) as second,
-        line(url) as third,
     ):
-        for client in (first, second, third, first):
+        for client in (first, second, first):
             await client.says(PROBE)
             assert await client.status() == 200
-        async with line(url) as fourth:
-            await fourth.says(PROBE)
-            assert await fourth.status() == 200
+        async with line(url) as third:
+            await third.says(PROBE)
+            assert await third.status() == 200
             assert await second.closed() == b""
-            for client in (first, third):
-                await client.says(PROBE)
-                assert await client.status() == 200
+            await first.says(PROBE)
+            assert await first.status() == 200
 
 
 async def test_heads_that_never_end_keep_nobody_out(gateway: World) -> None:
-    async with served(gateway, NOWHERE, most=8) as url:
+    async with served(gateway, NOWHERE, limited(4)) as url:
         slow = [await asyncio.open_connection(LOOPBACK, URL(url).port) for _ in range(64)]
         for _, writer in slow:
             writer.write(PROBE[:20])
@@ -197,11 +200,85 @@ async def test_heads_that_never_end_keep_nobody_out(gateway: World) -> None:
             writer.close()
 
 
-async def test_a_request_under_way_makes_no_room(gateway: World, sandbox: RealSandbox) -> None:
-    await gateway.runs("box", LOOPBACK)
-    async with served(gateway, sandbox.port, most=1) as url, line(url) as busy:
-        follow = b"GET /v1/sandboxes/box/history?follow=true HTTP/1.1\r\nHost: x\r\n\r\n"
-        await busy.says(follow)
-        assert await busy.status() == 200
-        async with line(url) as refused:
-            assert await refused.closed() == b""
+async def test_a_full_gateway_refuses_at_once_and_answers_probes(gateway: World) -> None:
+    await gateway.runs("box")
+    admission = limited(4)
+    follow = b"GET /v1/sandboxes/box/history?follow=true HTTP/1.1\r\nHost: x\r\n\r\n"
+    look = b"GET /v1/sandboxes HTTP/1.1\r\nHost: x\r\n\r\n"
+    async with AsyncExitStack() as stack:
+        url = await stack.enter_async_context(served(gateway, NOWHERE, admission))
+        lines = [await stack.enter_async_context(line(url)) for _ in range(7)]
+        for client in lines[:3]:
+            await client.says(follow)
+            assert await client.status() == 200
+        # Streams have three quarters: a fourth finds no place, and everything else does.
+        await lines[3].says(follow)
+        assert await lines[3].status() == 503
+        await lines[3].says(look)
+        assert await lines[3].status() == 200
+        await lines[3].says(b"GET /v1/sandboxes/box?waitSeconds=0 HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert await lines[3].status() == 200
+        with admission.request():
+            await lines[4].says(look)
+            assert await lines[4].status() == 503
+            await lines[4].says(PROBE)
+            assert await lines[4].status() == 200
+            shown = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
+            await lines[4].says(shown)
+            assert await lines[4].status() == 200
+        await lines[4].says(look)
+        assert await lines[4].status() == 200
+    counted = admission.metrics.exposition().decode()
+    assert 'isola_apigateway_refused_total{at="gateway",kind="streams"} 1.0' in counted
+    assert 'isola_apigateway_refused_total{at="gateway",kind="requests"} 1.0' in counted
+
+
+async def test_streams_that_ended_give_their_place_back(gateway: World) -> None:
+    await gateway.runs("box")
+    follow = b"GET /v1/sandboxes/box/history?follow=true HTTP/1.1\r\nHost: x\r\n\r\n"
+    async with served(gateway, NOWHERE, limited(4)) as url:
+        for _ in range(10):
+            async with line(url) as client:
+                await client.says(follow)
+                assert await client.status() == 200
+            await asyncio.sleep(0.05)
+
+
+async def test_connections_that_are_all_at_work_make_no_room(gateway: World) -> None:
+    await gateway.runs("box")
+    admission = limited(1)
+    upload = b"POST /v1/sandboxes/box/filesystem?path=a HTTP/1.1\r\nHost: x\r\n"
+    with admission.request():
+        async with (
+            served(gateway, NOWHERE, admission) as url,
+            line(url) as one,
+            line(url) as two,
+        ):
+            for client in (one, two):
+                await client.says(upload + b"Content-Length: 1000\r\n\r\nx")
+            # Both are refused, and the rest of what they send is waited for.
+            await asyncio.sleep(0.2)
+            async with line(url) as third:
+                assert await third.closed() == b""
+
+
+async def test_one_sandbox_does_not_take_the_places_of_others(gateway: World) -> None:
+    await gateway.runs("box")
+    await gateway.runs("other")
+    gateway.sidecars.says(200, {"exitCode": 0})
+    admission = Admission(Limits(sandbox_requests=4), Metrics())
+    client: Client = gateway.app(admission=admission).test_client()
+    with ExitStack() as under_way:
+        for _ in range(3):
+            under_way.enter_context(admission.stream_of("box"))
+        for path in (STDOUT, "/v1/sandboxes/box/filesystem/watch?path=a"):
+            refused = await client.get(path)
+            assert (refused.status_code, refused.headers["Retry-After"]) == (429, "1")
+            assert "box" in (await refused.json)["detail"]
+        assert (await client.get(STATUS)).status_code == 200
+        with admission.request_to("box"):
+            for path in (STATUS, FILE):
+                assert (await client.get(path)).status_code == 429
+            assert (await client.get("/v1/sandboxes/box")).status_code == 200
+            assert (await client.get(STATUS.replace("/box/", "/other/"))).status_code == 200
+    assert (await client.get(STDOUT)).status_code == 200

@@ -9,13 +9,13 @@ from itertools import accumulate, islice, pairwise
 from quart import Blueprint, Response
 
 from isola_gateway import contract
+from isola_gateway.admission import Admission
 from isola_gateway.binding import Given, mount
 from isola_gateway.histories import Histories, History
 from isola_gateway.listing import record_page
 from isola_gateway.lookup import Lookup
 from isola_gateway.operation import EVENTS
-from isola_gateway.proxy import STREAM_HEADERS
-from isola_gateway.routes.answers import json_answer, model_answer
+from isola_gateway.routes.answers import event_stream, json_answer, model_answer
 from isola_lifecycle.codec import encode
 from isola_lifecycle.log import Condition
 from isola_lifecycle.sandbox.fold import evolve
@@ -36,9 +36,11 @@ class HistoryRoutes:
     Args:
         lookup: Tells what became of a sandbox.
         histories: Finds all that is known of one, gone or not.
+        admission: Bounds how many follow one.
     """
 
-    def __init__(self, lookup: Lookup, histories: Histories) -> None:
+    def __init__(self, lookup: Lookup, histories: Histories, admission: Admission) -> None:
+        self._admission = admission
         self._lookup = lookup
         self._histories = histories
 
@@ -53,8 +55,7 @@ class HistoryRoutes:
         follow = given.get("follow")
         if follow == "true" or (not follow and EVENTS in given.request.headers.get("Accept", "")):
             seen = int(given.get("Last-Event-ID") or 0)
-            body = self._followed(history, seen)
-            return Response(body, content_type=EVENTS, headers=STREAM_HEADERS)
+            return event_stream(self._followed(history, seen), self._admission)
         # Durations stand beside the entries: one more field, and no entry would match its digest.
         entries = [encode(entry) for entry in history.entries]
         durations = _durations(history.entries)

@@ -15,6 +15,7 @@ from tenacity import (
 )
 
 from isola_gateway import contract, idempotency, preferences
+from isola_gateway.admission import Admission
 from isola_gateway.binding import Given, mount
 from isola_gateway.following import Follower
 from isola_gateway.listing import Choice, page
@@ -23,8 +24,7 @@ from isola_gateway.mapping import lifetime_of, response_of, spec_of
 from isola_gateway.operation import EVENTS
 from isola_gateway.parameters import LONGEST_WAIT_SECONDS
 from isola_gateway.ports import SandboxView, SandboxWriter
-from isola_gateway.proxy import STREAM_HEADERS
-from isola_gateway.routes.answers import model_answer, no_content
+from isola_gateway.routes.answers import event_stream, model_answer, no_content
 from isola_lifecycle.errors import ExpectedVersionError, NotFoundError
 from isola_lifecycle.log import Fact
 from isola_lifecycle.sandbox.decide import RESERVED_ENTRIES
@@ -62,6 +62,7 @@ class SandboxRoutes:
         lookup: Finds one by name.
         clock: Tells the time of entries, UTC.
         patience: How long the answer about a young sandbox waits for it to start.
+        admission: Bounds how many follow all of them.
     """
 
     def __init__(
@@ -71,7 +72,9 @@ class SandboxRoutes:
         lookup: Lookup,
         clock: Callable[[], datetime],
         patience: timedelta,
+        admission: Admission,
     ) -> None:
+        self._admission = admission
         self._view = view
         self._store = store
         self._lookup = lookup
@@ -125,8 +128,7 @@ class SandboxRoutes:
             limit=values.get("limit"),
         )
         if EVENTS in given.request.headers.get("Accept", ""):
-            events = Follower(self._view, choice).events()
-            return Response(events, content_type=EVENTS, headers=STREAM_HEADERS)
+            return event_stream(Follower(self._view, choice).events(), self._admission)
         return model_answer(page(self._view.list(), choice))
 
     async def get(self, given: Given) -> Response:
