@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -16,6 +17,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "/e2e/" in str(item.path):
             item.add_marker(pytest.mark.e2e)
+    items.sort(key=lambda item: item.path.name == "test_node_loss.py")
 
 
 @pytest.fixture(scope="session")
@@ -40,14 +42,22 @@ def create(cluster: Cluster, http: httpx.Client) -> Iterator[Callable[..., dict[
     """Create sandboxes over REST; they are deleted with the test."""
     created: list[str] = []
 
-    def create(**container: Any) -> dict[str, Any]:
-        fields = {key: container.pop(key) for key in list(container) if key.endswith("Seconds")}
+    def create(
+        *containers: dict[str, Any], headers: dict[str, str] | None = None, **options: Any
+    ) -> dict[str, Any]:
+        """Create one with these containers, or with one that is as `options` say."""
+        keys = [key for key in options if key.endswith("Seconds") or key == "labels"]
+        fields = {key: options.pop(key) for key in keys}
         body = {
-            "podTemplate": {"containers": [{"image": cluster.image, **container}]},
+            "podTemplate": {
+                "containers": [
+                    {"image": cluster.image, **each} for each in containers or (options,)
+                ]
+            },
             "timeoutSeconds": 900,
             **fields,
         }
-        answer = http.post("/sandboxes", json=body)
+        answer = http.post("/sandboxes", json=body, headers=headers)
         assert answer.status_code == 201, answer.text
         created.append(answer.json()["id"])
         return answer.json()
@@ -61,6 +71,26 @@ def create(cluster: Cluster, http: httpx.Client) -> Iterator[Callable[..., dict[
             *(f"sandbox/{name}" for name in created),
             check=False,
         )
+
+
+@pytest.fixture
+def apply(cluster: Cluster) -> Iterator[Callable[..., None]]:
+    """Make sandboxes with kubectl, whose pods may be as REST has no words for."""
+    applied: list[str] = []
+
+    def apply(name: str, pod: dict[str, Any], **spec: Any) -> None:
+        manifest = {
+            "apiVersion": "sandbox.isola.run/v1alpha1",
+            "kind": "Sandbox",
+            "metadata": {"name": name, "namespace": SANDBOXES},
+            "spec": {"timeoutSeconds": 600, **spec, "podTemplate": {"spec": pod}},
+        }
+        applied.append(name)
+        cluster.kubectl("apply", "-f", "-", stdin=json.dumps(manifest))
+
+    yield apply
+    if applied:
+        cluster.kubectl("delete", "sandbox", "-n", SANDBOXES, "--ignore-not-found", *applied)
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from isola_lifecycle.chain import faults
 from support.cluster import SANDBOXES, Cluster, until
 
 Create = Callable[..., dict[str, Any]]
+Apply = Callable[..., None]
 BORN = ["Accepted", "PodCreated", "Scheduled", "Started", "Ready"]
 
 
@@ -95,29 +96,15 @@ def test_deleting_with_kubectl_leaves_nothing_behind(cluster: Cluster, create: C
 
 
 def test_one_made_with_kubectl_is_served_like_any_other(
-    cluster: Cluster, http: httpx.Client
+    cluster: Cluster, http: httpx.Client, apply: Apply
 ) -> None:
-    body = {
-        "apiVersion": "sandbox.isola.run/v1alpha1",
-        "kind": "Sandbox",
-        "metadata": {"name": "made-by-hand", "namespace": SANDBOXES},
-        "spec": {
-            "timeoutSeconds": 600,
-            "podTemplate": {"spec": {"containers": [{"name": "main", "image": cluster.image}]}},
-        },
-    }
-    cluster.kubectl("apply", "-f", "-", stdin=json.dumps(body))
-    try:
-        ready(cluster, "made-by-hand")
-        answer = http.post(
-            "/sandboxes/made-by-hand/commands", json={"args": ["sh", "-c", "exit 7"]}
-        )
-        command = answer.json()["id"]
-        status = http.get(f"/sandboxes/made-by-hand/commands/{command}/status?waitSeconds=20")
-        assert status.json()["exitCode"] == 7
-        assert cluster.log("made-by-hand")[0]["actor"] == "operator"
-    finally:
-        cluster.kubectl("delete", "sandbox", "made-by-hand", "-n", SANDBOXES)
+    apply("made-by-hand", {"containers": [{"name": "main", "image": cluster.image}]})
+    ready(cluster, "made-by-hand")
+    answer = http.post("/sandboxes/made-by-hand/commands", json={"args": ["sh", "-c", "exit 7"]})
+    command = answer.json()["id"]
+    status = http.get(f"/sandboxes/made-by-hand/commands/{command}/status?waitSeconds=20")
+    assert status.json()["exitCode"] == 7
+    assert cluster.log("made-by-hand")[0]["actor"] == "operator"
 
 
 class TestEnds:
@@ -218,20 +205,11 @@ class TestEnds:
         ids=lambda o: next(iter(o)),
     )
     def test_a_template_that_reaches_for_the_node(
-        self, cluster: Cluster, http: httpx.Client, options: dict[str, Any]
+        self, cluster: Cluster, http: httpx.Client, apply: Apply, options: dict[str, Any]
     ) -> None:
-        pod = {"containers": [{"name": "main", "image": cluster.image}], **options}
-        body = {
-            "apiVersion": "sandbox.isola.run/v1alpha1",
-            "kind": "Sandbox",
-            "metadata": {"name": "reaches-out", "namespace": SANDBOXES},
-            "spec": {"podTemplate": {"spec": pod}},
-        }
-        cluster.kubectl("apply", "-f", "-", stdin=json.dumps(body))
-        try:
-            shown = ended(http, "reaches-out")
-            assert (shown["status"], shown["reason"]) == ("Failed", "SpecInvalid")
-            assert next(iter(options)) in shown["message"]
-            assert cluster.get("pod", "reaches-out-pod") is None
-        finally:
-            cluster.kubectl("delete", "sandbox", "reaches-out", "-n", SANDBOXES)
+        containers = [{"name": "main", "image": cluster.image}]
+        apply("reaches-out", {"containers": containers, **options})
+        shown = ended(http, "reaches-out")
+        assert (shown["status"], shown["reason"]) == ("Failed", "SpecInvalid")
+        assert next(iter(options)) in shown["message"]
+        assert cluster.get("pod", "reaches-out-pod") is None

@@ -72,6 +72,21 @@ class Cluster:
             "--wait=false",
         )
 
+    def on_node(self, node: str, script: str) -> str:
+        """Return what a shell on a node prints."""
+        command = ["docker", "exec", node, "sh", "-c", script]
+        return subprocess.run(
+            command, text=True, capture_output=True, check=True, timeout=60
+        ).stdout
+
+    def pause(self, node: str) -> None:
+        """Let a node stop in the middle of everything, and answer nobody."""
+        subprocess.run(["docker", "pause", node], check=True, capture_output=True)
+
+    def resume(self, node: str) -> None:
+        """Let a paused node go on; one that goes on is left alone."""
+        subprocess.run(["docker", "unpause", node], check=False, capture_output=True)
+
     def wait_for_isola(self) -> None:
         """Return once operator and gateway are as the chart wants them, and all callers reach them.
 
