@@ -52,7 +52,7 @@ fmt: sync ## Format, and mend what ruff can
 openapi: sync ## Write api/openapi/ from the running apps
 	$(RUN) python hack/openapi.py
 bench: sync ## Measure a running cluster against bare pods and kubectl
-	$(RUN) python tests/benchmarks/life.py
+	$(RUN) python tests/benchmarks
 clean: ## Remove what checks and tests left in the checkout
 	rm -rf .pytest_cache .ruff_cache .hypothesis .schemathesis .import_linter_cache .coverage* build dist
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

@@ -1,35 +1,25 @@
-"""Figures of one run on the local cluster, as ratios against what Kubernetes alone does.
-
-    make bench            # or: python tests/benchmarks/life.py [rounds]
-
-Each pair is measured in turn, A B A B …, on the same cluster, and its median is quoted. Absolute
-times are the machine's; the ratios are ours.
-"""
+"""A sandbox's life: until its first command's exit, each further command, and its log."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-import os
 import statistics
-import sys
 import time
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import httpx
 import isola
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
+from benchmarks.figures import compare, in_turn, milliseconds, row, timed
 from isola_lifecycle.codec import decode_log, encode
 from isola_lifecycle.sandbox.fold import fold
 from isola_store.client import KubernetesClient
 from isola_store.kubernetes import sandboxes_path
-from support.cluster import SANDBOXES, Cluster, up
+from support.cluster import SANDBOXES, Cluster
 from support.stories import NOT_READY, READY, RUNNING, log_of
 
+ROUNDS = 10
 PODS = f"/api/v1/namespaces/{SANDBOXES}/pods"
 
 # In the sidecar's own image under gVisor: from starting its process to its first accepted
@@ -54,23 +44,29 @@ for port in range(20001, 20012):
 """
 
 
-def main(rounds: int) -> None:
-    """Measure everything and print a table."""
-    cluster = up()
-    print(f"{_machine()}; medians of {rounds} rounds\n")
-    create, pod = asyncio.run(_creation(cluster, rounds))
-    _row("cold create → first command's exit", create, "bare gVisor pod → Ready", pod, "<= 1.3")
-    _row(*_round_trip(cluster, rounds), "<= 0.5")
+def measure(cluster: Cluster) -> None:
+    """Print the figures."""
+    create, pod = asyncio.run(_creation(cluster))
+    compare(
+        "cold create → first command's exit",
+        create,
+        "bare gVisor pod of the same image → Ready",
+        pod,
+        target="<= 1.3",
+    )
+    ours, kubectl = _round_trips(cluster)
+    compare('run("true")', ours, "kubectl exec … true", kubectl, target="<= 0.5")
     listening, answering = _sidecar_start(cluster)
-    print(f"{'sidecar under gVisor: process start → listening':52}{_ms(listening)}   <= 200 ms")
-    print(f"{'sidecar under gVisor: process start → first answer':52}{_ms(answering)}")
+    row("sidecar under gVisor: process start → listening", milliseconds(listening), "<= 200 ms")
+    row("sidecar under gVisor: process start → first answer", milliseconds(answering))
     writes, entries, size = asyncio.run(_log_of_a_life(cluster))
-    print(f"{'status writes per life (create, run, delete)':52}{writes:>8}      <= 5")
-    print(f"{'log entries and bytes per life':52}{entries:>4}, {size:>5} B   <= 4096 B")
-    print(f"{'fold of a 64-entry log':52}{_fold_microseconds():>6.0f} µs   <= 100 µs")
+    row("status writes per life (create, run, delete)", str(writes), "<= 5")
+    row("log entries per life", str(entries))
+    row("log bytes per life", f"{size} B", "<= 4096 B")
+    row("fold of a 64-entry log", f"{_fold_microseconds():.0f} µs", "<= 100 µs")
 
 
-async def _creation(cluster: Cluster, rounds: int) -> tuple[list[float], list[float]]:
+async def _creation(cluster: Cluster) -> tuple[list[float], list[float]]:
     """Return seconds from create to a command's exit, and from a bare pod's create to Ready."""
     ours: list[float] = []
     bare: list[float] = []
@@ -78,7 +74,7 @@ async def _creation(cluster: Cluster, rounds: int) -> tuple[list[float], list[fl
         await KubernetesClient.connect(cluster.environment["KUBECONFIG"]) as kubernetes,
         httpx.AsyncClient(base_url=f"{cluster.url}/v1", timeout=60) as http,
     ):
-        for number in range(rounds):
+        for number in range(ROUNDS):
             ours.append(await _first_command(http, cluster.image))
             bare.append(await _bare_pod(kubernetes, f"bench-{number}", cluster.image))
     return ours, bare
@@ -137,20 +133,14 @@ def _is_ready(pod: dict[str, Any]) -> bool:
     return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
 
 
-def _round_trip(cluster: Cluster, rounds: int) -> tuple[str, list[float], str, list[float]]:
+def _round_trips(cluster: Cluster) -> tuple[list[float], list[float]]:
     """Return seconds of `run("true")` by the published client, and of kubectl exec."""
-    ours: list[float] = []
-    kubectl: list[float] = []
     with (
         isola.Isola(url=cluster.url) as client,
         client.sandboxes.create(image=cluster.image, timeout_seconds=300) as sandbox,
     ):
         pod = ("exec", "-n", SANDBOXES, f"{sandbox.id}-pod", "-c", "sandbox0", "--", "true")
-        sandbox.commands.run("true")
-        for _ in range(rounds):
-            ours.append(_timed(lambda: sandbox.commands.run("true")))
-            kubectl.append(_timed(lambda: cluster.kubectl(*pod)))
-    return 'run("true") by the published client', ours, "kubectl exec … true", kubectl
+        return in_turn(ROUNDS, lambda: sandbox.commands.run("true"), lambda: cluster.kubectl(*pod))
 
 
 def _sidecar_start(cluster: Cluster) -> tuple[list[float], list[float]]:
@@ -199,29 +189,4 @@ def _live(cluster: Cluster) -> None:
 
 def _fold_microseconds() -> float:
     log = log_of([*RUNNING, *([NOT_READY, READY] * 32)][:64])
-    return statistics.median(_timed(lambda: fold(log)) for _ in range(2000)) * 1e6
-
-
-def _timed(work: Callable[[], object]) -> float:
-    began = time.perf_counter()
-    work()
-    return time.perf_counter() - began
-
-
-def _row(ours: str, a: list[float], theirs: str, b: list[float], target: str) -> None:
-    ratio = statistics.median(x / y for x, y in zip(a, b, strict=True))
-    print(f"{ours:52}{_ms(a)}")
-    print(f"  against {theirs:42}{_ms(b)}   ratio {ratio:.2f}   {target}")
-
-
-def _ms(seconds: list[float]) -> str:
-    return f"{statistics.median(seconds) * 1000:>6.0f} ms"
-
-
-def _machine() -> str:
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
-    return f"{os.cpu_count()} cores, {memory:.0f} GiB, {os.uname().machine}"
-
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 10)
+    return statistics.median(timed(lambda: fold(log)) for _ in range(2000)) * 1e6
