@@ -31,8 +31,7 @@ ARCHIVED = "Archived"
 ROLL_OVER_AT = 48
 MOVED_ENTRIES = 24
 
-# How much a state may take in one entry, which holds a few words beside it.
-_STATE = "state"
+# How much a value may take in one entry, which holds a few words beside it.
 _PARTS = 12
 
 
@@ -169,20 +168,23 @@ def _end(parts: list[Kept]) -> datetime:
     return max(finals or [part.created_at for part in parts])
 
 
-def packed(state: Mapping[str, Any]) -> dict[str, str] | None:
-    """Return a state, given as JSON values, as `data` of an entry; None where it does not fit."""
-    text = json.dumps(state, separators=(",", ":"), ensure_ascii=False)
+def packed(value: Mapping[str, Any], key: str) -> dict[str, str] | None:
+    """Return a value of JSON as `data` of an entry, under `key`; None where it does not fit.
+
+    What is too long for one string goes on under `key` with a number: `state`, `state1` ...
+    """
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
     parts = [text[i : i + DATA_VALUE_LENGTH] for i in range(0, len(text), DATA_VALUE_LENGTH)]
     if len(parts) > _PARTS:
         return None
-    return {f"{_STATE}{index or ''}": part for index, part in enumerate(parts)}
+    return {f"{key}{index or ''}": part for index, part in enumerate(parts)}
 
 
-def unpacked(data: Mapping[str, str]) -> Mapping[str, Any] | None:
-    """Return the state in `data` of an entry, or None where there is none that can be read."""
-    text = "".join(data.get(f"{_STATE}{index or ''}", "") for index in range(_PARTS))
+def unpacked(data: Mapping[str, str], key: str) -> Mapping[str, Any] | None:
+    """Return what `packed` put under `key`, or None where there is nothing that can be read."""
+    text = "".join(data.get(f"{key}{index or ''}", "") for index in range(_PARTS))
     try:
-        state: object = json.loads(text)
+        value: object = json.loads(text)
     except (ValueError, RecursionError):
         return None
-    return cast("Mapping[str, Any]", state) if isinstance(state, dict) else None
+    return cast("Mapping[str, Any]", value) if isinstance(value, dict) else None

@@ -93,6 +93,16 @@ def pod_name(sandbox: str) -> str:
     return f"{sandbox}-pod"
 
 
+def policy_name(sandbox: str) -> str:
+    """Return the name of the NetworkPolicy that opens what a sandbox may reach."""
+    return f"{sandbox}-custom-netpol"
+
+
+def sandbox_of_policy(policy: str) -> str:
+    """Return the name of the sandbox whose NetworkPolicy has the name `policy`."""
+    return policy.removesuffix("-custom-netpol")
+
+
 def sandbox_name(pod: str) -> str:
     """Return the name of the sandbox whose one pod has the name `pod`."""
     return pod.removesuffix("-pod")

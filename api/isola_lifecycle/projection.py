@@ -27,6 +27,9 @@ S = TypeVar("S", bound=NamedTuple)
 
 Changes = dict[str, Any]
 
+# Key of `data` under which a state is carried.
+STATE = "state"
+
 
 class _Draft:
     """A state in the making."""
@@ -94,7 +97,7 @@ def carried(state: S, initial: S) -> dict[str, str] | None:
         for name, value, before in zip(state._fields, state, initial, strict=True)
         if value != before
     }
-    return packed(told)
+    return packed(told, STATE)
 
 
 def restored(
@@ -109,7 +112,7 @@ def restored(
         initial: The state that an empty log amounts to.
         restore: How to read the fields whose values are not JSON.
     """
-    told = unpacked(data)
+    told = unpacked(data, STATE)
     if told is None:
         return None
     known = {name: value for name, value in told.items() if name in initial._fields}

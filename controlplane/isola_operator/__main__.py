@@ -9,6 +9,7 @@ import signal
 import sys
 from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime
+from functools import partial
 
 import structlog
 
@@ -22,7 +23,22 @@ from isola_operator.lease import Lease
 from isola_operator.manifests.pod import PodSettings
 from isola_operator.metrics import Metrics
 from isola_operator.pods import OwnedPod, decode_pod
+from isola_operator.policies import (
+    POLICY_SELECTOR,
+    OwnedPolicy,
+    Policies,
+    decode_policy,
+    policies_path,
+)
 from isola_operator.queue import WorkQueue
+from isola_operator.ranges import (
+    NODES_PATH,
+    SERVICE_RANGES_PATH,
+    ClusterRanges,
+    Holder,
+    decode_node,
+    decode_service_ranges,
+)
 from isola_operator.reconcile import Reconciler
 from isola_operator.settings import Settings, SettingsError, settings_from
 from isola_operator.sweep import Sweep
@@ -35,6 +51,9 @@ from isola_store.records import KubernetesRecords
 from isola_store.reflector import Reflector, sandbox_reflector
 
 LEASE_NAME = "isola-operator"
+
+# How long work waits for the cluster's ranges to be found. Without them, what needs them waits on.
+RANGES_SECONDS = 5
 
 
 def utc_now() -> datetime:
@@ -54,6 +73,8 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         cluster.sandboxes.subscribe(lambda name: lag.look(name, cluster.recall(name)))
         metrics.watch(queue)
         cluster.pods.subscribe(lambda name: queue.add(naming.sandbox_name(name)))
+        cluster.policies.copy.subscribe(lambda name: queue.add(naming.sandbox_of_policy(name)))
+        cluster.policies.ranges.subscribe(partial(_look_at_all, cluster, queue))
         stack.callback(queue.close)
         await _serve_probes(stack, settings, cluster, metrics)
         reconciler = Reconciler(cluster.store, cluster, utc_now, _recorder(metrics))
@@ -66,6 +87,8 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             tasks = [
                 group.create_task(cluster.sandboxes.run()),
                 group.create_task(cluster.pods.run()),
+                group.create_task(cluster.policies.copy.run()),
+                *(group.create_task(found.run()) for found in cluster.policies.ranges.copies),
                 group.create_task(_lead(controller, cluster, elected)),
                 # By every replica: removing what another one has removed is no harm.
                 group.create_task(_sweep(client, settings).run()),
@@ -76,17 +99,26 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     structlog.get_logger().info("operator_stopped")
 
 
+def _look_at_all(cluster: Cluster, queue: WorkQueue) -> None:
+    for sandbox in cluster.sandboxes.list():
+        queue.add(sandbox.name)
+
+
 async def _lead(controller: Controller, cluster: Cluster, lease: Lease | None) -> None:
     await cluster.sandboxes.wait_synced()
     await cluster.pods.wait_synced()
+    await cluster.policies.copy.wait_synced()
+    with suppress(TimeoutError):
+        async with asyncio.timeout(RANGES_SECONDS):
+            for found in cluster.policies.ranges.copies:
+                await found.wait_synced()
     if lease is None:
         await controller.run()
         return
     while True:
         await lease.acquire()
         structlog.get_logger().info("leading", identity=lease.identity)
-        for sandbox in cluster.sandboxes.list():
-            controller.queue.add(sandbox.name)
+        _look_at_all(cluster, controller.queue)
         work = asyncio.create_task(controller.run())
         keeping = asyncio.create_task(lease.keep())
         try:
@@ -117,6 +149,7 @@ def _cluster(client: KubernetesClient, settings: Settings) -> Cluster:
         store=KubernetesSandboxes(client, namespace),
         sandboxes=sandbox_reflector(client, namespace),
         pods=pods,
+        policies=_policies(client, settings),
         namespace=namespace,
         archivist=Archivist(KubernetesRecords(client, namespace), client, namespace),
         settings=PodSettings(
@@ -131,11 +164,30 @@ def _cluster(client: KubernetesClient, settings: Settings) -> Cluster:
     )
 
 
+def _policies(client: KubernetesClient, settings: Settings) -> Policies:
+    found: tuple[Reflector[Holder], ...] = ()
+    if settings.discovery:
+        found = (
+            Reflector(client, NODES_PATH, decode_node),
+            Reflector(client, SERVICE_RANGES_PATH, decode_service_ranges),
+        )
+    copy: Reflector[OwnedPolicy] = Reflector(
+        client, policies_path(settings.namespace), decode_policy, query=POLICY_SELECTOR
+    )
+    return Policies(
+        client=client,
+        copy=copy,
+        namespace=settings.namespace,
+        ranges=ClusterRanges(settings.ranges, *found, own_address=settings.own_address),
+        dns=settings.cluster_dns,
+    )
+
+
 async def _serve_probes(
     stack: AsyncExitStack, settings: Settings, cluster: Cluster, metrics: Metrics
 ) -> None:
     def ready() -> bool:
-        return cluster.sandboxes.synced and cluster.pods.synced
+        return all(copy.synced for copy in (cluster.sandboxes, cluster.pods, cluster.policies.copy))
 
     def exposition() -> probes.web.Response:
         metrics.count_phases(cluster.sandboxes.list())

@@ -17,6 +17,7 @@ from isola_lifecycle.sandbox.commands import Command
 from isola_lifecycle.sandbox.decide import decide
 from isola_lifecycle.sandbox.fold import extend, fold
 from isola_lifecycle.sandbox.observation import Observation
+from isola_lifecycle.sandbox.state import State
 from isola_store.port import Sandbox, SandboxStore
 
 # A life has some ten steps. More than that at one go is a fault of ours; let others have a turn.
@@ -33,7 +34,7 @@ class World(Protocol):
         """Return the Sandbox from the local copy, which may be stale, or None."""
         ...
 
-    async def observe(self, sandbox: Sandbox, *, now: datetime) -> Observation:
+    async def observe(self, sandbox: Sandbox, state: State, *, now: datetime) -> Observation:
         """Return what is seen of its world, without judging it."""
         ...
 
@@ -83,7 +84,7 @@ class Reconciler:
     async def _step(self, sandbox: Sandbox) -> tuple[Sandbox | None, timedelta | None]:
         state = fold(sandbox.log)
         now = self.clock()
-        seen = await self.world.observe(sandbox, now=now)
+        seen = await self.world.observe(sandbox, state, now=now)
         decision = decide(state, seen, room=sandbox.log.room)
         for _ in range(ROUNDS):
             if not decision.commands:

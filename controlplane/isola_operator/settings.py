@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
+
+from isola_lifecycle.sandbox.ranges import range_of
+from isola_operator.manifests.network import ClusterDns
+from isola_operator.ranges import Configured, Range
 
 # Of a number of seconds: some 300 years.
 _SECONDS_DIGITS = 10
@@ -30,6 +35,10 @@ class Settings:
         image_pull_secrets: Names of secrets for sandbox images.
         node_loss_seconds: How long a sandbox stays bound to a node that does not answer.
         record_ttl_seconds: How long the history of a sandbox is kept after its end; 0 for ever.
+        discovery: Whether it may read nodes and ServiceCIDRs, to find this cluster's ranges.
+        ranges: What is known of these ranges without that.
+        cluster_dns: Where the cluster's name servers are.
+        own_address: Of this pod, or empty.
         metrics_port: Port of `/metrics`.
         health_port: Port of `/healthz` and `/readyz`.
         leader_election: Whether to take turns with other replicas.
@@ -49,6 +58,10 @@ class Settings:
     image_pull_secrets: tuple[str, ...] = ()
     node_loss_seconds: int = 60
     record_ttl_seconds: int = 7 * 24 * 60 * 60
+    discovery: bool = False
+    ranges: Configured = field(default_factory=Configured)
+    cluster_dns: ClusterDns = field(default_factory=ClusterDns)
+    own_address: str = ""
     metrics_port: int = 8080
     health_port: int = 8081
     leader_election: bool = False
@@ -76,6 +89,10 @@ def settings_from(environment: Mapping[str, str]) -> Settings:
         image_pull_secrets=tuple(filter(None, (s.strip() for s in secrets.split(",")))),
         node_loss_seconds=_seconds(environment, "ISOLA_NODE_LOSS_SECONDS", 60),
         record_ttl_seconds=_seconds(environment, "ISOLA_RECORD_TTL_SECONDS", 7 * 24 * 60 * 60),
+        discovery=_flag(environment, "ISOLA_RANGE_DISCOVERY"),
+        ranges=_configured_ranges(environment),
+        cluster_dns=_cluster_dns(environment),
+        own_address=environment.get("ISOLA_POD_IP", ""),
         metrics_port=_port(environment, "ISOLA_METRICS_PORT", 8080),
         health_port=_port(environment, "ISOLA_HEALTH_PORT", 8081),
         leader_election=_flag(environment, "ISOLA_LEADER_ELECTION"),
@@ -84,6 +101,36 @@ def settings_from(environment: Mapping[str, str]) -> Settings:
         kubeconfig=environment.get("ISOLA_KUBECONFIG", ""),
         version=environment.get("ISOLA_VERSION") or UNRELEASED,
     )
+
+
+def _configured_ranges(environment: Mapping[str, str]) -> Configured:
+    read = partial(_ranges, environment)
+    return Configured(
+        pods=read("ISOLA_POD_CIDRS"),
+        services=read("ISOLA_SERVICE_CIDRS"),
+        nodes=read("ISOLA_NODE_CIDRS"),
+        further=read("ISOLA_BLOCKED_CIDRS"),
+    )
+
+
+def _ranges(environment: Mapping[str, str], name: str) -> tuple[Range, ...]:
+    found: list[Range] = []
+    for text in filter(None, (t.strip() for t in environment.get(name, "").split(","))):
+        known = range_of(text)
+        if known is None:
+            raise SettingsError(f"{name} holds {text!r}; it must hold ranges such as 10.0.0.0/8")
+        found.append(known)
+    return tuple(found)
+
+
+def _cluster_dns(environment: Mapping[str, str]) -> ClusterDns:
+    name = "ISOLA_CLUSTER_DNS_LABELS"
+    pairs = [pair.strip().partition("=") for pair in environment.get(name, "").split(",")]
+    labels = {key: value for key, sign, value in pairs if key and sign}
+    if len(labels) != len([pair for pair in pairs if pair != ("", "", "")]):
+        raise SettingsError(f"{name} must hold labels such as k8s-app=kube-dns")
+    namespace = environment.get("ISOLA_CLUSTER_DNS_NAMESPACE", "") or ClusterDns().namespace
+    return ClusterDns(namespace=namespace, labels=labels or ClusterDns().labels)
 
 
 def _required(environment: Mapping[str, str], name: str) -> str:

@@ -15,6 +15,7 @@ from isola_lifecycle.durations import span
 from isola_lifecycle.errors import AlreadyExistsError, NotFoundError, RejectedError
 from isola_lifecycle.sandbox.commands import (
     AddFinalizer,
+    ApplyPolicy,
     Command,
     CreatePod,
     DeleteObject,
@@ -25,11 +26,14 @@ from isola_lifecycle.sandbox.commands import (
     WarnOfLoss,
     WriteRecord,
 )
+from isola_lifecycle.sandbox.network import Network, network_of
 from isola_lifecycle.sandbox.observation import Observation, Pod, Refusal
+from isola_lifecycle.sandbox.state import State
 from isola_operator.archivist import Archivist
-from isola_operator.manifests.faults import faults
+from isola_operator.manifests.faults import faults, network_faults
 from isola_operator.manifests.pod import PodSettings, build
 from isola_operator.pods import OwnedPod, decode_pod
+from isola_operator.policies import Policies
 from isola_store.client import ConflictError, KubernetesClient
 from isola_store.port import Sandbox, SandboxStore
 from isola_store.reflector import Reflector
@@ -52,6 +56,7 @@ class Cluster:
         store: Where the sandboxes are.
         sandboxes: Local copy of the sandboxes.
         pods: Local copy of their pods.
+        policies: Their NetworkPolicies.
         namespace: Where both live.
         settings: What every pod gets.
         archivist: Keeps what the sandboxes cannot.
@@ -61,6 +66,7 @@ class Cluster:
     store: SandboxStore
     sandboxes: Reflector[Sandbox]
     pods: Reflector[OwnedPod]
+    policies: Policies
     namespace: str
     settings: PodSettings
     archivist: Archivist
@@ -69,20 +75,38 @@ class Cluster:
         """Return the Sandbox from the local copy, or None."""
         return self.sandboxes.get(name)
 
-    async def observe(self, sandbox: Sandbox, *, now: datetime) -> Observation:
+    async def observe(self, sandbox: Sandbox, state: State, *, now: datetime) -> Observation:
         """Return what is seen of a sandbox's world."""
         spec, lifetime = sandbox.spec, sandbox.spec.get("timeoutSeconds")
-        return Observation(
+        seen = Observation(
             now=now,
             deleting=sandbox.deleting,
             finalizer=naming.FINALIZER in sandbox.finalizers,
             startup_timeout=span(spec.get("startupTimeoutSeconds", 90)),
             lifetime=span(lifetime) if lifetime else None,
-            spec_faults=faults(spec),
+            spec_faults=faults(spec, self.policies.ranges.blocked()),
             caller=sandbox.annotations.get(naming.CALLER_ANNOTATION, ""),
             request_id=sandbox.annotations.get(naming.REQUEST_ID_ANNOTATION, ""),
             traceparent=sandbox.annotations.get(naming.TRACEPARENT_ANNOTATION, ""),
+            network=network_of(spec.get("network")),
             pod=await self._pod(sandbox),
+        )
+        leaving = sandbox.deleting or state.termination_requested or state.outcome
+        hopeless = seen.spec_faults and not state.pod_uid
+        return seen if leaving or hopeless else await self._policy(sandbox, state, seen)
+
+    async def _policy(self, sandbox: Sandbox, state: State, seen: Observation) -> Observation:
+        ranges, network = self.policies.ranges, state.network_wanted(seen.network)
+        if network.needs_cluster_ranges and (unknown := ranges.unknown()):
+            return replace(seen, ranges_unknown=unknown)
+        asked = state.network_asked
+        if asked and (wrong := tuple(network_faults(asked, ranges.blocked()))):
+            return replace(seen, network_faults=wrong)
+        wanted = self.policies.wanted(sandbox, network)
+        return replace(
+            seen,
+            policy=wanted["metadata"]["name"] if wanted else "",
+            policy_current=await self.policies.is_current(sandbox, wanted),
         )
 
     async def perform(  # noqa: C901 - a table of commands
@@ -93,8 +117,15 @@ class Cluster:
             case AddFinalizer():
                 await self.store.add_finalizer(sandbox)
                 return replace(seen, finalizer=True)
-            case CreatePod():
-                return await self._create_pod(sandbox, seen)
+            case ApplyPolicy(network):
+                wanted = self.policies.wanted(sandbox, network)
+                refusal = await self.policies.apply(sandbox, wanted)
+                done = not refusal
+                return replace(
+                    seen, policy_current=done, policy_applied=done, policy_refusal=refusal
+                )
+            case CreatePod(network):
+                return await self._create_pod(sandbox, network, seen)
             case DeletePod(uid):
                 await self._delete_pod(sandbox, uid)
                 return replace(seen, pod=seen.pod and replace(seen.pod, deleting=True))
@@ -132,8 +163,10 @@ class Cluster:
         except NotFoundError:
             return None
 
-    async def _create_pod(self, sandbox: Sandbox, seen: Observation) -> Observation:
-        manifest: dict[str, Any] = build(sandbox, self.settings)
+    async def _create_pod(
+        self, sandbox: Sandbox, network: Network, seen: Observation
+    ) -> Observation:
+        manifest: dict[str, Any] = build(sandbox, network, self.settings)
         try:
             created = await self.client.request("POST", pods_path(self.namespace), manifest)
         except AlreadyExistsError:

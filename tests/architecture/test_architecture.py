@@ -17,6 +17,7 @@ KERNEL_MAY_IMPORT = {
     "enum",
     "functools",
     "hashlib",  # the chain of digests
+    "ipaddress",
     "json",  # its canonical form
     "re",
     "typing",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from datetime import timedelta
+from ipaddress import ip_network
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,7 +17,9 @@ import isola_operator.settings
 from chart.rendering import selects
 from isola_gateway.admission import Limits
 from isola_lifecycle.naming import EGRESS_CONTROL_PORT, SIDECAR_PORT
+from isola_operator.manifests.network import ClusterDns
 from isola_operator.manifests.pod import labels
+from isola_operator.ranges import Configured
 
 if TYPE_CHECKING:
     from chart.rendering import Chart, Manifests
@@ -25,6 +28,7 @@ REFERENCES = {
     "ISOLA_NAMESPACE": "isola-system",
     "ISOLA_POD_NAME": "isola-operator-0",
     "ISOLA_POD_IPS": "10.244.0.9",
+    "ISOLA_POD_IP": "10.0.0.9",
 }
 
 
@@ -53,6 +57,14 @@ def test_the_operator_reads_what_was_installed(chart: Chart) -> None:
             "sandboxRuntime": {"runtimeClassName": "gvisor-kvm"},
             "sandboxPriorityClassName": "low",
             "nodeLossSeconds": 3000000,
+            "network": {
+                "discoverRanges": False,
+                "podCIDRs": ["11.0.0.0/8", "fd00::/48"],
+                "serviceCIDRs": ["12.0.0.0/8"],
+                "nodeCIDRs": ["13.0.0.0/8"],
+                "blockedCIDRs": ["14.0.0.0/8"],
+                "clusterDNS": {"namespace": "dns", "podLabels": {"k8s-app": None, "a": "b"}},
+            },
         },
         "records": {"ttlSeconds": 0},
         "sandboxNamespace": {"name": "elsewhere"},
@@ -69,6 +81,15 @@ def test_the_operator_reads_what_was_installed(chart: Chart) -> None:
         node_loss_seconds=3_000_000,
         record_ttl_seconds=0,
         image_pull_secrets=("one", "two"),
+        discovery=False,
+        ranges=Configured(
+            pods=(ip_network("11.0.0.0/8"), ip_network("fd00::/48")),
+            services=(ip_network("12.0.0.0/8"),),
+            nodes=(ip_network("13.0.0.0/8"),),
+            further=(ip_network("14.0.0.0/8"),),
+        ),
+        cluster_dns=ClusterDns(namespace="dns", labels={"a": "b"}),
+        own_address="10.0.0.9",
         metrics_port=9090,
         health_port=8081,
         leader_election=True,

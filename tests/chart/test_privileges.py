@@ -30,6 +30,12 @@ OPERATOR = {
     grant(SANDBOX_NAMESPACE, OURS, "sandboxrecords", "get list create delete"),
     grant(SANDBOX_NAMESPACE, "", "events", "create"),
     grant(SANDBOX_NAMESPACE, "", "pods", "get list watch create delete"),
+    grant(
+        SANDBOX_NAMESPACE,
+        "networking.k8s.io",
+        "networkpolicies",
+        "get list watch create update delete",
+    ),
 }
 LEADER_ELECTION = {
     grant(RELEASE_NAMESPACE, "coordination.k8s.io", "leases", "create"),
@@ -131,10 +137,28 @@ def test_these_verbs_and_no_others_are_granted(
 
 
 @pytest.mark.parametrize("values", [{}, SEVERAL, {"sandboxNamespace": {"create": True}}])
-def test_nothing_is_granted_cluster_wide(chart: Chart, values: Values) -> None:
+def test_nothing_is_granted_cluster_wide_but_to_read_where_the_cluster_s_ranges_lie(
+    chart: Chart, values: Values
+) -> None:
     manifests = chart.render(values)
-    assert manifests.of("ClusterRole") == []
-    assert manifests.of("ClusterRoleBinding") == []
+    (role,), (binding,) = manifests.of("ClusterRole"), manifests.of("ClusterRoleBinding")
+    assert role["rules"] == [
+        {"apiGroups": [""], "resources": ["nodes"], "verbs": ["list", "watch"]},
+        {
+            "apiGroups": ["networking.k8s.io"],
+            "resources": ["servicecidrs"],
+            "verbs": ["list", "watch"],
+        },
+    ]
+    assert binding["roleRef"]["name"] == role["metadata"]["name"]
+    assert [(each["name"], each["namespace"]) for each in binding["subjects"]] == [
+        ("isola-operator", RELEASE_NAMESPACE)
+    ]
+
+
+def test_nothing_is_granted_cluster_wide_where_the_ranges_are_configured(chart: Chart) -> None:
+    manifests = chart.render({"operator": {"network": {"discoverRanges": False}}})
+    assert manifests.of("ClusterRole") == manifests.of("ClusterRoleBinding") == []
 
 
 def test_no_role_is_left_unbound(chart: Chart) -> None:

@@ -16,6 +16,12 @@ from chart.rendering import (
     selects,
 )
 
+OF_NO_NAMESPACE = {
+    "Namespace",
+    "CustomResourceDefinition",
+    "ClusterRole",
+    "ClusterRoleBinding",
+}
 DIGEST = "sha256:" + "0" * 64
 
 MANY = {"operator": {"replicaCount": 3}, "apiGateway": {"replicaCount": 2}}
@@ -114,7 +120,7 @@ def test_no_two_objects_share_a_name(chart: Chart, values: Values) -> None:
 def test_everything_says_where_it_belongs(chart: Chart, values: Values) -> None:
     sandboxes = values.get("sandboxNamespace", {}).get("name", SANDBOX_NAMESPACE)
     for item in chart.render(values).items:
-        if item["kind"] not in {"Namespace", "CustomResourceDefinition"}:
+        if item["kind"] not in OF_NO_NAMESPACE:
             assert item["metadata"]["namespace"] in {RELEASE_NAMESPACE, sandboxes}
         assert item["metadata"]["labels"]["app.kubernetes.io/part-of"] == "isola"
 
@@ -231,6 +237,14 @@ def test_the_operator_is_told_all_it_must_know(chart: Chart) -> None:
         "ISOLA_LEADER_ELECTION": "false",
         "ISOLA_LOG_LEVEL": "info",
         "ISOLA_DEV_MODE": "false",
+        "ISOLA_POD_IP": None,
+        "ISOLA_RANGE_DISCOVERY": "true",
+        "ISOLA_POD_CIDRS": "",
+        "ISOLA_SERVICE_CIDRS": "",
+        "ISOLA_NODE_CIDRS": "",
+        "ISOLA_BLOCKED_CIDRS": "",
+        "ISOLA_CLUSTER_DNS_NAMESPACE": "kube-system",
+        "ISOLA_CLUSTER_DNS_LABELS": "k8s-app=kube-dns",
         "ISOLA_NODE_LOSS_SECONDS": "60",
         "ISOLA_RECORD_TTL_SECONDS": "604800",
         "ISOLA_METRICS_PORT": "8080",
@@ -251,6 +265,14 @@ def test_values_reach_the_operator(chart: Chart) -> None:
         "ISOLA_LEADER_ELECTION": "true",
         "ISOLA_LOG_LEVEL": "debug",
         "ISOLA_DEV_MODE": "true",
+        "ISOLA_POD_IP": None,
+        "ISOLA_RANGE_DISCOVERY": "true",
+        "ISOLA_POD_CIDRS": "",
+        "ISOLA_SERVICE_CIDRS": "",
+        "ISOLA_NODE_CIDRS": "",
+        "ISOLA_BLOCKED_CIDRS": "",
+        "ISOLA_CLUSTER_DNS_NAMESPACE": "kube-system",
+        "ISOLA_CLUSTER_DNS_LABELS": "k8s-app=kube-dns",
         "ISOLA_NODE_LOSS_SECONDS": "60",
         "ISOLA_RECORD_TTL_SECONDS": "604800",
         "ISOLA_METRICS_PORT": "9090",

@@ -13,6 +13,7 @@ from support.cluster import SANDBOXES, Cluster, until
 Create = Callable[..., dict[str, Any]]
 LIFE = [
     "Accepted",
+    "NetworkConfigured",
     "PodCreated",
     "Scheduled",
     "Started",

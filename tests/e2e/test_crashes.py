@@ -17,7 +17,16 @@ from support.cluster import Cluster, until
 
 LIVES = 10
 # What the story of each life must be, whatever was killed meanwhile.
-STORY = ["Accepted", "PodCreated", "Scheduled", "Started", "Ready", "ContainerExited", "Ready"]
+STORY = [
+    "Accepted",
+    "NetworkConfigured",
+    "PodCreated",
+    "Scheduled",
+    "Started",
+    "Ready",
+    "ContainerExited",
+    "Ready",
+]
 
 
 class Assassin(threading.Thread):

@@ -14,7 +14,7 @@ from support.cluster import SANDBOXES, Cluster, until
 
 Create = Callable[..., dict[str, Any]]
 Apply = Callable[..., None]
-BORN = ["Accepted", "PodCreated", "Scheduled", "Started", "Ready"]
+BORN = ["Accepted", "NetworkConfigured", "PodCreated", "Scheduled", "Started", "Ready"]
 
 
 def ready(cluster: Cluster, name: str) -> None:
@@ -41,11 +41,11 @@ def test_kubectl_tells_the_whole_story(cluster: Cluster, http: httpx.Client) -> 
     ready(cluster, name)
     http.delete(f"/sandboxes/{name}", headers={"X-Request-Id": "story-2"})
     leaving = until(lambda: _requested(cluster, name), seconds=20, what="the request is recorded")
-    assert [e["type"] for e in leaving][:6] == [*BORN, "TerminationRequested"]
+    assert [e["type"] for e in leaving][:7] == [*BORN, "TerminationRequested"]
     assert (leaving[0]["requestId"], leaving[5]["requestId"]) == ("story-1", "story-2")
     assert leaving[0]["actor"].startswith("operator on behalf of ")
     assert leaving[5]["actor"].startswith("gateway on behalf of ")
-    assert leaving[2]["data"]["node"].startswith("isola")
+    assert leaving[3]["data"]["node"].startswith("isola")
     until(lambda: cluster.get("sandbox", name) is None, seconds=60, what="it is gone")
     assert cluster.get("pod", f"{name}-pod") is None
     assert http.get(f"/sandboxes/{name}").status_code == 404

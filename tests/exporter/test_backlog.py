@@ -65,11 +65,11 @@ def test_however_its_pieces_arrive_a_life_is_told_in_order_and_whole(
     assert waiting.pending == 0
 
 
-@forall(st.lists(st.tuples(st.integers(0, 10), st.booleans()), max_size=12))
+@forall(st.lists(st.tuples(st.integers(0, 11), st.booleans()), max_size=12))
 def test_what_was_not_confirmed_comes_again(steps: list[tuple[int, bool]]) -> None:
     waiting = backlog()
     told: tuple[Item, ...] = ()
-    for seen, arrives in [*steps, (10, True)]:
+    for seen, arrives in [*steps, (11, True)]:
         waiting.learn(SUBJECT, LOG.entries[:seen], now=START)
         batch = waiting.next(now=START)
         if batch and arrives:
@@ -84,8 +84,8 @@ def test_a_restart_tells_what_the_window_holds_and_nothing_older() -> None:
     waiting = backlog()
     waiting.learn(SUBJECT, log, now=late)
     items = drained(waiting)
-    assert {item.sequence for item in items} == {6}
-    assert items == tuple(i for i in whole(log) if i.sequence == 6)
+    assert {item.sequence for item in items} == {7}
+    assert items == tuple(i for i in whole(log) if i.sequence == 7)
 
 
 def test_the_window_is_for_restarts_and_not_for_a_collector_that_is_away_for_long() -> None:
@@ -111,7 +111,7 @@ def test_a_life_waits_for_a_piece_that_is_missing_and_goes_on_without_it_in_the_
     assert waiting.next(now=START + PATIENCE - SECOND) is None
     batch = waiting.next(now=START + PATIENCE)
     assert batch
-    assert {item.sequence for item in batch.items} == {5, 6, 7, 8, 9, 10}
+    assert {item.sequence for item in batch.items} == {5, 6, 7, 8, 9, 10, 11}
     assert waiting.gaps == 1
 
 

@@ -31,6 +31,7 @@ from isola_lifecycle.sandbox.commands import RemoveFinalizer, RollOver, WarnOfLo
 from isola_lifecycle.sandbox.decide import RESERVED_ENTRIES, decide
 from isola_lifecycle.sandbox.fold import extend, fold
 from isola_lifecycle.sandbox.leaving import ARCHIVE_PATIENCE
+from isola_lifecycle.sandbox.network import Network
 from isola_lifecycle.sandbox.observation import Container, PodPhase
 from isola_lifecycle.sandbox.state import Outcome, State, Trouble, carried, restored
 from support.stories import (
@@ -50,12 +51,22 @@ from support.stories import (
 )
 
 SUBJECT = Subject(name="s", uid=UID, labels={"team": "a"}, created_at=START)
-LONG = [*RUNNING, *(NOT_READY, RUNNING[-1]) * LIVE_ENTRIES][:ROLL_OVER_AT]
+STRANGE = fact("Weather", "Fine")  # of a newer release
+LONG = [*RUNNING, STRANGE, *(NOT_READY, RUNNING[-1]) * LIVE_ENTRIES][:ROLL_OVER_AT]
 ARCHIVED = fact("Archived", "LogRolledOver")
 RETENTION = timedelta(days=7)
 
 times = st.datetimes(datetime(2000, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - Hypothesis adds the zone
 texts = st.text(max_size=600)
+networks = st.builds(
+    Network,
+    internet=st.booleans(),
+    cidrs=st.lists(st.text(max_size=43), max_size=16).map(tuple),
+    cluster_dns=st.booleans(),
+    nameservers=st.lists(st.text(max_size=45), max_size=3).map(tuple),
+    ipv6=st.booleans(),
+    rate=st.integers(0, 10**12),
+)
 states = st.builds(
     State,
     accepted_at=st.none() | times,
@@ -74,6 +85,10 @@ states = st.builds(
     termination_requested=st.booleans(),
     terminated_at=st.none() | times,
     unarchived=st.booleans(),
+    network=st.none() | networks,
+    network_asked=st.none() | networks,
+    network_configured=st.booleans(),
+    network_told=texts,
 )
 
 
@@ -92,7 +107,7 @@ def test_a_state_is_the_same_after_its_journey(state: State) -> None:
 def test_a_state_that_is_too_long_is_not_carried_in_part() -> None:
     state = State(exited=frozenset(f"container-{n}-{'x' * 50}" for n in range(120)))
     assert carried(state) is None
-    assert packed({"a": "x" * 512 * 12}) is None
+    assert packed({"a": "x" * 512 * 12}, "state") is None
 
 
 @pytest.mark.parametrize(
@@ -118,7 +133,7 @@ def test_what_is_no_state_changes_nothing(data: dict[str, str]) -> None:
 
 def test_a_field_of_a_newer_release_is_left_out() -> None:
     assert restored({"state": '{"node": "n1", "colour": "red"}'}) == State(node="n1")
-    assert unpacked({"state": '{"a"', "state1": ":1}"}) == {"a": 1}
+    assert unpacked({"state": '{"a"', "state1": ":1}"}, "state") == {"a": 1}
 
 
 # --- rolling over ------------------------------------------------------------------------------
@@ -223,7 +238,8 @@ def test_an_archive_that_takes_it_in_the_end_is_enough() -> None:
 
 
 def test_a_log_that_is_nearly_full_still_tells_its_end() -> None:
-    full = [*RUNNING, *(NOT_READY, RUNNING[-1]) * LIVE_ENTRIES][: LIVE_ENTRIES - RESERVED_ENTRIES]
+    flapping = (NOT_READY, RUNNING[-1]) * LIVE_ENTRIES
+    full = [*RUNNING, STRANGE, *flapping][: LIVE_ENTRIES - RESERVED_ENTRIES]
     seen = world(ended(3), archive_refusal="quota")
     given(*full).when(seen).then(("Succeeded", "Error", Status.FALSE))
 

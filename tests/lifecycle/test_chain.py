@@ -96,17 +96,17 @@ def test_a_log_moved_to_another_object_is_found() -> None:
 @pytest.mark.parametrize(
     ("number", "change", "field", "told"),
     [
-        pytest.param(8, {"status": "True"}, "status", "status was 'False'", id="status"),
-        pytest.param(8, {"reason": "PodReady"}, "reason", "reason was 'Error'", id="reason"),
+        pytest.param(9, {"status": "True"}, "status", "status was 'False'", id="status"),
+        pytest.param(9, {"reason": "PodReady"}, "reason", "reason was 'Error'", id="reason"),
         pytest.param(
-            8,
+            9,
             {"data": {"phase": "Failed", "container": "sandbox0", "exitCode": "0"}},
             "data.exitCode",
             "data.exitCode was '3'",
             id="a word of data",
         ),
         pytest.param(
-            8,
+            9,
             {"data": {"phase": "Failed", "container": "sandbox0"}},
             "data.exitCode",
             "data.exitCode was '3'",
@@ -116,7 +116,7 @@ def test_a_log_moved_to_another_object_is_found() -> None:
         pytest.param(
             1, {"data": {"phase": "Pending", "x": "y"}}, "data.x", "was put in", id="data put in"
         ),
-        pytest.param(6, {"message": "It did not"}, "", "it was edited, or", id="not told"),
+        pytest.param(7, {"message": "It did not"}, "", "it was edited, or", id="not told"),
     ],
 )
 def test_the_field_is_named_where_the_log_tells_it_elsewhere(
@@ -182,12 +182,12 @@ def test_a_witness_finds_what_the_chain_cannot() -> None:
     whole = [Stretch("status", tuple(forged))]
     witnesses = [(item["sequence"], item["digest"]) for item in items()]
     assert verify(UID, whole) == ()
-    assert [f.sequence for f in verify(UID, whole, witnesses=witnesses)] == [8, 9, 10]
+    assert [f.sequence for f in verify(UID, whole, witnesses=witnesses)] == [8, 9, 10, 11]
     cut = [Stretch("status", tuple(items()[:6]))]
     assert verify(UID, cut) == ()
-    (fault,) = verify(UID, cut, witnesses=witnesses[9:])
-    assert (fault.sequence, fault.message) == (10, "entry 10 was witnessed, and is not there")
-    assert verify(UID, [stretch(*range(1, 11))], witnesses=witnesses) == ()
+    (fault,) = verify(UID, cut, witnesses=witnesses[10:])
+    assert (fault.sequence, fault.message) == (11, "entry 11 was witnessed, and is not there")
+    assert verify(UID, [stretch(*range(1, 12))], witnesses=witnesses) == ()
 
 
 def test_a_log_is_verified_across_archive_and_object() -> None:

@@ -18,9 +18,11 @@ from isola_lifecycle.sandbox.commands import (
 from isola_lifecycle.sandbox.decide import RESERVED_ENTRIES, decide
 from isola_lifecycle.sandbox.fold import fold
 from isola_lifecycle.sandbox.intents import request_termination
+from isola_lifecycle.sandbox.network import NOTHING
 from isola_lifecycle.sandbox.observation import Container, Observation, Pod, PodPhase, Refusal
 from support.stories import (
     ACCEPTED,
+    CONFIGURED,
     EMPTY_POD,
     FAILED,
     NOT_READY,
@@ -47,11 +49,15 @@ MINUTES = timedelta(minutes=1)
 
 def test_a_new_sandbox_gets_its_finalizer_and_its_pod() -> None:
     decision = given().when(world(finalizer=False)).decision
-    assert decision.commands == (AddFinalizer(), CreatePod())
+    assert decision.commands == (AddFinalizer(), CreatePod(NOTHING))
 
 
 def test_acceptance_and_the_pod_are_recorded_in_one_write_once_the_pod_is_there() -> None:
-    given().when(world(EMPTY_POD)).then(("Accepted", "SpecValid"), ("PodCreated", "PodCreated"))
+    given().when(world(EMPTY_POD)).then(
+        ("Accepted", "SpecValid"),
+        ("NetworkConfigured", "NothingAllowed"),
+        ("PodCreated", "PodCreated"),
+    )
 
 
 def test_the_first_entry_says_who_asked() -> None:
@@ -278,6 +284,7 @@ class TestEnds:
     def test_an_exit_before_anything_was_recorded_tells_the_whole_story(self) -> None:
         given().when(world(ended(0))).then(
             ("Accepted", "SpecValid"),
+            ("NetworkConfigured", "NothingAllowed"),
             ("PodCreated", "PodCreated"),
             ("Scheduled", "NodeAssigned"),
             ("Started", "ContainersStarted"),
@@ -339,6 +346,7 @@ class TestRefusals:
     def test_a_pod_that_the_api_server_rejects_ends_the_sandbox(self) -> None:
         given().when(world(refusal=Refusal(final=True, message="cpu: invalid"))).then(
             ("Accepted", "SpecValid"),
+            ("NetworkConfigured", "NothingAllowed"),
             ("PodCreated", "PodRejected", FALSE),
             ("Succeeded", "PodRejected", FALSE),
         )
@@ -346,11 +354,15 @@ class TestRefusals:
     def test_a_pod_that_is_forbidden_for_now_is_tried_again(self) -> None:
         refused = world(refusal=Refusal(final=False, message="exceeded quota"))
         when = given().when(refused)
-        when.then(("Accepted", "SpecValid"), ("PodCreated", "PodForbidden", FALSE))
+        when.then(
+            ("Accepted", "SpecValid"),
+            ("NetworkConfigured", "NothingAllowed"),
+            ("PodCreated", "PodForbidden", FALSE),
+        )
         assert when.decision.requeue_after == timedelta(seconds=5, milliseconds=1)
         trouble = fact("PodCreated", "PodForbidden", FALSE)
-        given(ACCEPTED, trouble).when(refused).then_nothing()
-        given(ACCEPTED, trouble).when(world()).then(CreatePod())
+        given(ACCEPTED, CONFIGURED, trouble).when(refused).then_nothing()
+        given(ACCEPTED, CONFIGURED, trouble).when(world()).then(CreatePod(NOTHING))
 
     def test_one_that_stays_forbidden_ends_with_that_reason(self) -> None:
         trouble = fact("PodCreated", "PodForbidden", FALSE, "exceeded quota")

@@ -82,11 +82,11 @@ def test_a_word_that_the_api_server_would_refuse_is_a_mistake(word: str) -> None
 
 
 def test_a_log_knows_its_version_head_and_room() -> None:
-    empty, two = Log(UID, (), 3), log_of(PENDING)
+    empty, three = Log(UID, (), 3), log_of(PENDING)
     assert (empty.version, empty.head, empty.room) == (3, UID, 64)
-    assert (two.version, two.head, two.room) == (2, two.entries[-1].digest, 62)
-    assert [entry.sequence for entry in two.since(1)] == [2]
-    assert (empty.newest, two.newest) == (None, two.entries[1])
-    resealed = sealed(replace(two.entries[1], digest=""), two.entries[0].digest)
-    assert resealed == two.entries[1]
-    assert isinstance(two.entries[0], Condition)
+    assert (three.version, three.head, three.room) == (3, three.entries[-1].digest, 61)
+    assert [entry.sequence for entry in three.since(1)] == [2, 3]
+    assert (empty.newest, three.newest) == (None, three.entries[2])
+    resealed = sealed(replace(three.entries[1], digest=""), three.entries[0].digest)
+    assert resealed == three.entries[1]
+    assert isinstance(three.entries[0], Condition)

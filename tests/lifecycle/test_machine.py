@@ -27,6 +27,7 @@ from isola_lifecycle.codec import encode
 from isola_lifecycle.log import LIVE_ENTRIES, Condition, Fact, Log, Status
 from isola_lifecycle.sandbox.commands import (
     AddFinalizer,
+    ApplyPolicy,
     Command,
     CreatePod,
     DeleteObject,
@@ -40,15 +41,29 @@ from isola_lifecycle.sandbox.commands import (
 from isola_lifecycle.sandbox.conditions import Phase, Type
 from isola_lifecycle.sandbox.decide import RESERVED_ENTRIES, decide
 from isola_lifecycle.sandbox.fold import extend, fold
-from isola_lifecycle.sandbox.intents import request_termination
+from isola_lifecycle.sandbox.intents import (
+    Asker,
+    Denial,
+    change_network,
+    request_termination,
+)
+from isola_lifecycle.sandbox.network import NOTHING, Network
 from isola_lifecycle.sandbox.observation import Container, Observation, Pod, PodPhase, Refusal
 from support.stories import START, UID, assert_in_catalogue
 
 ONCE = {Type.ACCEPTED, Type.SUCCEEDED, Type.TERMINATION_REQUESTED, Type.TERMINATED}
+NETWORK_TYPES = {Type.NETWORK_CHANGED, Type.NETWORK_CONFIGURED}
 SUBJECT = Subject(name="s", uid=UID, created_at=START)
 
 # More commands than an operator ever carries out at one go.
-NEVER = 6
+NEVER = 7
+
+PROMISED = Network(internet=True)
+NETWORKS = (
+    NOTHING,
+    PROMISED,
+    Network(cidrs=("1.2.3.0/24",), nameservers=("9.9.9.9",)),
+)
 
 RUNNING = Container(name="sandbox0", running=True, ready=True)
 
@@ -67,6 +82,10 @@ class CrashySandbox(RuleBasedStateMachine):
         self.seen_pods: list[Pod | None] = [None]
         self.pods_created = 0
         self.refusal: Refusal | None = None
+        self.policy = NOTHING
+        self.policy_refusal = ""
+        self.cluster_refuses = False
+        self.meddled = False
         self.disturbed = False
         self.now = START
 
@@ -75,7 +94,7 @@ class CrashySandbox(RuleBasedStateMachine):
     @rule(
         lag=st.integers(0, 3),
         pod_lag=st.integers(0, 2),
-        dies_after=st.integers(0, 7),
+        dies_after=st.integers(0, NEVER + 1),
     )
     def an_operator_runs(self, *, lag: int, pod_lag: int, dies_after: int) -> None:
         """Reconcile once on a log and a pod that may be stale; die after so many commands."""
@@ -83,7 +102,7 @@ class CrashySandbox(RuleBasedStateMachine):
             return
         log = self.stale_log(lag)
         state = fold(log)
-        seen = self.observation(self.stale_pod(pod_lag))
+        seen = self.observation(self.stale_pod(pod_lag), log)
         decision = decide(state, seen, room=log.room)
         done = 0
         while decision.commands:
@@ -124,7 +143,24 @@ class CrashySandbox(RuleBasedStateMachine):
         facts = request_termination(fold(log), caller="10.0.0.7", request_id="r")
         if not self.append(log, facts) or dies:
             return
-        self.perform(DeleteObject(), self.observation(self.pod), log)
+        self.perform(DeleteObject(), self.observation(self.pod, log), log)
+
+    @rule(lag=st.integers(0, 2), wanted=st.sampled_from(NETWORKS))
+    def a_client_changes_the_network(self, *, lag: int, wanted: Network) -> None:
+        log = self.stale_log(lag)
+        asker = Asker(caller="10.0.0.7", request_id="r", now=self.now)
+        facts = change_network(fold(log), PROMISED, wanted, asker)
+        if not isinstance(facts, Denial) and log.room > RESERVED_ENTRIES:
+            self.append(log, facts)
+
+    @rule(wanted=st.sampled_from(NETWORKS))
+    def somebody_meddles_with_the_policy(self, *, wanted: Network) -> None:
+        self.meddled |= wanted != self.policy
+        self.policy = wanted
+
+    @rule(refusal=st.sampled_from(["", "not now"]), cluster=st.booleans())
+    def what_the_cluster_grants_changes(self, *, refusal: str, cluster: bool) -> None:
+        self.policy_refusal, self.cluster_refuses = refusal, cluster
 
     @rule()
     def somebody_deletes_it_with_kubectl(self) -> None:
@@ -226,6 +262,12 @@ class CrashySandbox(RuleBasedStateMachine):
             kind = (e.type, e.data.get("container", ""))
             assert newest.get(kind) != (e.status, e.reason) or e.type == Type.ARCHIVED, e
             newest[kind] = (e.status, e.reason)
+            if e.type == Type.NETWORK_CHANGED:  # each asks for something else, and is answered
+                newest = {k: v for k, v in newest.items() if k[0] not in NETWORK_TYPES}
+
+    @invariant()
+    def meddling_is_not_seen_where_there_was_none(self) -> None:
+        assert self.meddled or "PolicyCorrected" not in {e.reason for e in self.story()}
 
     @invariant()
     def nothing_follows_the_end(self) -> None:
@@ -267,7 +309,7 @@ class CrashySandbox(RuleBasedStateMachine):
 
     @invariant()
     def deciding_again_on_the_same_observation_comes_to_rest(self) -> None:
-        log, seen = self.log, self.observation(self.pod)
+        log, seen = self.log, self.observation(self.pod, self.log)
         # Commands apart: whether the archive takes something is not seen here.
         seen = replace(seen, archive_refusal="not now", warned=True)
         # An outcome, the request that its lifetime is due, and the end of what is left.
@@ -280,12 +322,16 @@ class CrashySandbox(RuleBasedStateMachine):
     def teardown(self) -> None:
         """Left alone, with a fair world, it is somewhere definite, and can always be removed."""
         takes, self.archive_takes = self.archive_takes, True
-        self.refusal = None
+        self.refusal, self.policy_refusal, self.cluster_refuses = None, "", False
         self.settle()
         self.archive_takes = takes  # it may also be down for good: that keeps nobody
         if self.exists and not self.deleting:
-            assert fold(self.log).phase in {Phase.RUNNING, Phase.SUCCEEDED, Phase.FAILED}
-            self.perform(DeleteObject(), self.observation(self.pod), self.log)
+            state = fold(self.log)
+            assert state.phase in {Phase.RUNNING, Phase.SUCCEEDED, Phase.FAILED}
+            if state.phase is Phase.RUNNING:
+                assert state.network_asked is None
+                assert self.policy == state.network_wanted(PROMISED)
+            self.perform(DeleteObject(), self.observation(self.pod, self.log), self.log)
             self.settle()
         assert not self.exists
         assert self.pod is None
@@ -300,13 +346,20 @@ class CrashySandbox(RuleBasedStateMachine):
                 self.the_cluster_moves_the_pod("run")
             self.now += timedelta(seconds=20)
 
-    def observation(self, pod: Pod | None) -> Observation:
+    def observation(self, pod: Pod | None, log: Log) -> Observation:
+        state = fold(log)
+        wanted, asked = state.network_wanted(PROMISED), state.network_asked
+        refused = self.cluster_refuses and asked == NETWORKS[2]
         # As the operator does: a pod that is missing from the copy is looked for on the server.
         return Observation(
             now=self.now,
             deleting=self.deleting,
             finalizer=self.finalizer,
             lifetime=timedelta(seconds=5000),
+            network=PROMISED,
+            network_faults=("it lies in this cluster",) if refused else (),
+            policy="s-custom-netpol" if wanted != NOTHING else "",
+            policy_current=wanted == self.policy,
             pod=pod or self.pod,
         )
 
@@ -344,7 +397,13 @@ class CrashySandbox(RuleBasedStateMachine):
             case AddFinalizer():
                 self.finalizer = self.exists
                 return replace(seen, finalizer=True)
-            case CreatePod():
+            case ApplyPolicy(network):
+                if self.policy_refusal:
+                    return replace(seen, policy_refusal=self.policy_refusal)
+                self.policy = network
+                return replace(seen, policy_current=True, policy_applied=True)
+            case CreatePod(network):
+                assert self.policy == network, "what it may reach is certain before it is there"
                 return self.create_pod(seen)
             case DeletePod(uid):
                 if self.pod and self.pod.uid == uid:

@@ -111,6 +111,20 @@ STORIES = {
             " containers: is empty."
         ),
     ),
+    Reason.CLUSTER_RANGES_UNKNOWN: (
+        (
+            (ACCEPTED, fact("NetworkConfigured", "ClusterRangesUnknown", Status.FALSE, "set it")),
+            world(after=LATE, ranges_unknown="set it"),
+        ),
+        f"It was not known what it must not reach{NEVER}{SLOW}set it.",
+    ),
+    Reason.POLICY_REJECTED: (
+        (
+            (ACCEPTED, fact("NetworkConfigured", "PolicyRejected", Status.FALSE, "no right")),
+            world(after=LATE, policy_current=False, policy_refusal="no right"),
+        ),
+        f"The API server does not accept its NetworkPolicy{NEVER}{SLOW}no right.",
+    ),
     Reason.POD_REJECTED: (
         ((ACCEPTED,), world(refusal=Refusal(message="memory: a typo", final=True))),
         (

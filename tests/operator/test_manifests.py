@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from isola_lifecycle.sandbox.network import NOTHING
+from isola_lifecycle.sandbox.ranges import blocked
 from isola_operator.manifests.faults import faults
 from isola_operator.manifests.pod import PodSettings, build
 from isola_store.port import Sandbox
@@ -36,7 +38,7 @@ def sandbox(pod: dict[str, Any] | None = None, **metadata: dict[str, str]) -> Sa
 
 
 def test_the_pod_belongs_to_its_sandbox() -> None:
-    metadata = build(sandbox(), SETTINGS)["metadata"]
+    metadata = build(sandbox(), NOTHING, SETTINGS)["metadata"]
     assert metadata["name"] == "s-pod"
     (owner,) = metadata["ownerReferences"]
     assert (owner["kind"], owner["name"], owner["uid"], owner["controller"]) == (
@@ -60,6 +62,7 @@ def test_what_isolates_it_cannot_be_overridden() -> None:
                 "enableServiceLinks": True,
             }
         ),
+        NOTHING,
         SETTINGS,
     )["spec"]
     assert spec["runtimeClassName"] == "gvisor"
@@ -82,6 +85,7 @@ def test_a_template_s_labels_cannot_pass_for_ours() -> None:
             },
             annotations={"note": "n", "dev.gvisor.flag.network": "host"},
         ),
+        NOTHING,
         SETTINGS,
     )["metadata"]
     assert metadata["labels"]["team"] == "a"
@@ -96,7 +100,7 @@ def test_a_template_s_labels_cannot_pass_for_ours() -> None:
 
 
 def test_a_container_without_a_command_sleeps_and_knows_its_name() -> None:
-    (container,) = build(sandbox(), SETTINGS)["spec"]["containers"]
+    (container,) = build(sandbox(), NOTHING, SETTINGS)["spec"]["containers"]
     assert container["command"] == ["sleep", "infinity"]
     assert container["env"] == [{"name": "ISOLA_CONTAINER_NAME", "value": "sandbox0"}]
 
@@ -107,7 +111,7 @@ def test_a_container_keeps_its_command_and_environment_but_not_a_false_name() ->
         "command": ["python", "-m", "http.server"],
         "env": [{"name": "A", "value": "1"}, {"name": "ISOLA_CONTAINER_NAME", "value": "x"}],
     }
-    (container,) = build(sandbox({"containers": [own]}), SETTINGS)["spec"]["containers"]
+    (container,) = build(sandbox({"containers": [own]}), NOTHING, SETTINGS)["spec"]["containers"]
     assert container["command"] == ["python", "-m", "http.server"]
     assert [e["name"] for e in container["env"]] == ["A", "ISOLA_CONTAINER_NAME"]
     assert container["env"][1]["value"] == "sandbox0"
@@ -115,7 +119,7 @@ def test_a_container_keeps_its_command_and_environment_but_not_a_false_name() ->
 
 def test_the_sidecar_comes_after_the_user_s_init_containers() -> None:
     first = {"name": "prepare", "image": "busybox"}
-    spec = build(sandbox({"initContainers": [first]}), SETTINGS)["spec"]
+    spec = build(sandbox({"initContainers": [first]}), NOTHING, SETTINGS)["spec"]
     assert [c["name"] for c in spec["initContainers"]] == ["prepare", "sandbox-sidecar"]
     sidecar = spec["initContainers"][1]
     assert sidecar["restartPolicy"] == "Always"
@@ -126,7 +130,7 @@ def test_the_sidecar_comes_after_the_user_s_init_containers() -> None:
 
 
 def test_the_installation_s_secrets_and_priority_are_added() -> None:
-    spec = build(sandbox({"imagePullSecrets": [{"name": "mine"}]}), SETTINGS)["spec"]
+    spec = build(sandbox({"imagePullSecrets": [{"name": "mine"}]}), NOTHING, SETTINGS)["spec"]
     assert spec["imagePullSecrets"] == [{"name": "mine"}, {"name": "registry"}]
     assert spec["priorityClassName"] == "sandboxes"
 
@@ -136,8 +140,13 @@ def test_an_ordinary_template_has_no_faults() -> None:
         "volumes": [{"name": "v", "emptyDir": {}}],
         "initContainers": [{"name": "prepare", "image": "busybox"}],
     }
-    assert faults(sandbox(pod).spec) == ()
-    assert faults({**sandbox().spec, "network": {}, "terminationPolicy": {"type": "Delete"}}) == ()
+    assert faults(sandbox(pod).spec, blocked()) == ()
+    assert (
+        faults(
+            {**sandbox().spec, "network": {}, "terminationPolicy": {"type": "Delete"}}, blocked()
+        )
+        == ()
+    )
 
 
 FAULTY: list[tuple[dict[str, Any], str]] = [
@@ -176,26 +185,25 @@ FAULTY: list[tuple[dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(("pod", "where"), FAULTY)
 def test_a_fault_says_where_it_is(pod: dict[str, Any], where: str) -> None:
-    found = faults(sandbox(pod).spec)
+    found = faults(sandbox(pod).spec, blocked())
     assert any(each.startswith(f"spec.podTemplate.spec.{where}: ") for each in found), found
 
 
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("network", {"allowInternetEgress": True}),
         ("rootfsSnapshotSources", [{"snapshotName": "s"}]),
         ("terminationPolicy", {"type": "SnapshotRootfs", "snapshotRootfs": {}}),
     ],
 )
 def test_what_would_not_be_kept_is_not_promised(field: str, value: object) -> None:
-    (fault,) = faults({**sandbox().spec, field: value})
+    (fault,) = faults({**sandbox().spec, field: value}, blocked())
     assert fault.startswith(f"spec.{field}")
 
 
 @pytest.mark.parametrize("spec", [{}, {"podTemplate": None}, {"podTemplate": {"spec": [1]}}])
 def test_nonsense_has_faults_too(spec: dict[str, Any]) -> None:
-    assert faults(spec)
+    assert faults(spec, blocked())
 
 
 UNREACHABLE = {"key": "node.kubernetes.io/unreachable", "operator": "Exists", "effect": "NoExecute"}
@@ -224,4 +232,6 @@ def test_how_long_a_pod_waits_for_its_node(
     given: list[dict[str, str]], expected: list[dict[str, Any]]
 ) -> None:
     settings = replace(SETTINGS, node_loss_seconds=7)
-    assert build(sandbox({"tolerations": given}), settings)["spec"]["tolerations"] == expected
+    assert (
+        build(sandbox({"tolerations": given}), NOTHING, settings)["spec"]["tolerations"] == expected
+    )

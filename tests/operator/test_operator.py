@@ -37,6 +37,7 @@ PODS = f"/api/v1/namespaces/{NAMESPACE}/pods"
 TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 LIFE = [
     "Accepted",
+    "NetworkConfigured",
     "PodCreated",
     "Scheduled",
     "Started",
@@ -214,16 +215,16 @@ async def test_a_life_from_creation_to_kubectl_delete(scene: Scene) -> None:
         await scene.until(name, recorded("PodCreated"))
         await scene.start(name)
         sandbox = await scene.until(name, recorded("Ready"))
-        assert types(sandbox) == LIFE[:5]
+        assert types(sandbox) == LIFE[:6]
         assert sandbox.log.entries[0].actor == "operator on behalf of 10.0.0.7"
         assert sandbox.log.entries[0].request_id == "r-1"
         assert sandbox.log.entries[0].data["traceparent"] == TRACEPARENT
-        assert sandbox.log.entries[4].data["podIP"] == "10.0.0.1"
+        assert sandbox.log.entries[5].data["podIP"] == "10.0.0.1"
         await scene.store.delete(name, uid=sandbox.uid)
         leaving = await scene.until(name, recorded("TerminationRequested", "ObjectDeleted"))
         await scene.kill_pod(name)
         await scene.gone(name)
-        assert types(leaving)[:6] == LIFE[:6]
+        assert types(leaving)[:7] == LIFE[:7]
         assert [e.type for e in await scene.history(name)] == LIFE
 
 
@@ -252,7 +253,7 @@ async def test_an_operator_killed_between_any_two_steps_leaves_a_log_without_a_g
         await scene.until(name, recorded("PodCreated"))
         await scene.start(name)
         sandbox = await scene.until(name, recorded("Ready"))
-        assert types(sandbox) == LIFE[:5]
+        assert types(sandbox) == LIFE[:6]
         await scene.store.delete(name, uid=sandbox.uid)
         await scene.until(name, recorded("TerminationRequested"))
         await scene.kill_pod(name)
@@ -269,7 +270,7 @@ async def test_two_operators_record_everything_once(scene: Scene) -> None:
             await scene.start(name)
         for name in names:
             sandbox = await scene.until(name, recorded("Ready"))
-            assert types(sandbox) == LIFE[:5]
+            assert types(sandbox) == LIFE[:6]
             assert faults(sandbox.uid, [encode(e) for e in sandbox.log]) == ()
 
 
@@ -281,7 +282,7 @@ async def test_an_operator_that_was_away_catches_up(scene: Scene) -> None:
     await scene.exit(name, 3)
     async with scene.operator():
         sandbox = await scene.until(name, recorded("Succeeded"))
-    assert types(sandbox) == [*LIFE[:4], "ContainerExited", "Succeeded"]
+    assert types(sandbox) == [*LIFE[:5], "ContainerExited", "Succeeded"]
     assert sandbox.log.entries[-1].data["exitCode"] == "3"
 
 
@@ -367,7 +368,7 @@ async def test_a_long_life_is_kept_whole_in_a_bounded_object(
         await scene.gone(name)
     entries = await scene.history(name)
     assert [e.type for e in entries if e.type not in {"Ready", "Archived"}] == [
-        *LIFE[:4],
+        *LIFE[:5],
         "TerminationRequested",
         "Terminated",
     ]
@@ -452,7 +453,7 @@ async def test_a_pod_that_the_api_server_rejects_ends_its_sandbox(scene: Scene) 
     async with scene.operator():
         name = await create(scene, podTemplate={"spec": {"containers": [bad]}})
         sandbox = await scene.until(name, recorded("Succeeded", "PodRejected"))
-    assert types(sandbox) == ["Accepted", "PodCreated", "Succeeded"]
+    assert types(sandbox) == ["Accepted", "NetworkConfigured", "PodCreated", "Succeeded"]
     assert "limits" in sandbox.log.entries[-1].message
 
 
@@ -471,10 +472,10 @@ async def test_time_outs_fire_without_anything_happening(scene: Scene) -> None:
         slow = await create(scene, startupTimeoutSeconds=1)
         short = await create(scene, timeoutSeconds=2, startupTimeoutSeconds=60)
         sandbox = await scene.until(slow, recorded("Succeeded", "StartupTimeout"))
-        assert types(sandbox) == ["Accepted", "PodCreated", "Succeeded"]
+        assert types(sandbox) == ["Accepted", "NetworkConfigured", "PodCreated", "Succeeded"]
         await scene.until(short, recorded("PodCreated"))
         await scene.gone(short)
-        assert (await scene.store.read(slow)).log.version == 3
+        assert (await scene.store.read(slow)).log.version == 4
 
 
 async def test_a_sandbox_made_with_kubectl_gets_its_finalizer(scene: Scene) -> None:
@@ -572,6 +573,6 @@ async def test_kubectl_shows_the_history_and_waits_for_conditions(
     ]
     assert listed[1].split()[:4] == [name, "Running", "PodReady", "n1"]
     got = json.loads(api_server.run_kubectl("get", "sb", name, "-o", "json").stdout)
-    assert [c["sequence"] for c in got["status"]["conditions"]] == [5, 4, 3, 2, 1]
+    assert [c["sequence"] for c in got["status"]["conditions"]] == [6, 5, 4, 3, 2, 1]
     described = api_server.run_kubectl("describe", "sandbox", name).stdout
     assert "The sandbox accepts commands" in described

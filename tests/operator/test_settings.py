@@ -40,6 +40,8 @@ def test_everything_can_be_set() -> None:
         ("ISOLA_HEALTH_PORT", "70000"),
         ("ISOLA_LEADER_ELECTION", "maybe"),
         ("ISOLA_LOG_LEVEL", "loud"),
+        ("ISOLA_POD_CIDRS", "10.0.0.0/8,here"),
+        ("ISOLA_CLUSTER_DNS_LABELS", "k8s-app"),
     ],
 )
 def test_a_wrong_setting_is_named(name: str, value: str) -> None:

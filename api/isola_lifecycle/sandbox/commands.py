@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from isola_lifecycle.log import Fact
+from isola_lifecycle.sandbox.network import Network
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,8 +19,17 @@ class AddFinalizer:
 
 
 @dataclass(frozen=True, slots=True)
+class ApplyPolicy:
+    """Make sure that this, and nothing else, can be reached."""
+
+    network: Network
+
+
+@dataclass(frozen=True, slots=True)
 class CreatePod:
-    """Make sure that the pod exists."""
+    """Make sure that the pod exists, with the name servers and the rate of this network."""
+
+    network: Network
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +75,7 @@ class RemoveFinalizer:
 
 Command = (
     AddFinalizer
+    | ApplyPolicy
     | CreatePod
     | DeletePod
     | ForcePodAway

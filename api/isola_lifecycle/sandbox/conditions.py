@@ -6,7 +6,9 @@ whoever received the request.
 
 A sandbox's life, as its log tells it:
 
-    Accepted → PodCreated → Scheduled → Started → Ready ⇄ Ready=False
+    Accepted → NetworkConfigured → PodCreated → Scheduled → Started → Ready ⇄ Ready=False
+                                                    │
+        NetworkChanged → NetworkConfigured                            (somebody changed it)
                                                     │
         ContainerExited → Ready=False → Succeeded=True or False       (it ended by itself)
                                                     │
@@ -24,6 +26,7 @@ class Type(StrEnum):
     """What a condition is about."""
 
     ACCEPTED = "Accepted"
+    NETWORK_CONFIGURED = "NetworkConfigured"
     POD_CREATED = "PodCreated"
     SCHEDULED = "Scheduled"
     STARTED = "Started"
@@ -31,6 +34,7 @@ class Type(StrEnum):
     CONTAINER_EXITED = "ContainerExited"
     SUCCEEDED = "Succeeded"
     TIMEOUT_CHANGED = "TimeoutChanged"
+    NETWORK_CHANGED = "NetworkChanged"
     TERMINATION_REQUESTED = "TerminationRequested"
     TERMINATED = "Terminated"
     ARCHIVED = "Archived"
@@ -41,6 +45,12 @@ class Reason(StrEnum):
 
     SPEC_VALID = "SpecValid"
     SPEC_INVALID = "SpecInvalid"
+    NOTHING_ALLOWED = "NothingAllowed"
+    POLICY_APPLIED = "PolicyApplied"
+    POLICY_CORRECTED = "PolicyCorrected"
+    POLICY_REJECTED = "PolicyRejected"
+    CLUSTER_RANGES_UNKNOWN = "ClusterRangesUnknown"
+    CHANGE_REFUSED = "ChangeRefused"
     POD_CREATED = "PodCreated"
     POD_FORBIDDEN = "PodForbidden"
     POD_REJECTED = "PodRejected"
@@ -96,6 +106,8 @@ class Key(StrEnum):
     RECORD = "record"
     STATE = "state"
     TIMEOUT_SECONDS = "timeoutSeconds"
+    NETWORK = "network"
+    POLICY = "policy"
 
 
 # How a container's end is told; the same words serve the container and the sandbox.
@@ -113,6 +125,14 @@ CATALOGUE: tuple[Meaning[Type, Reason, Key], ...] = (
         (Reason.SPEC_VALID,),
         (Reason.SPEC_INVALID,),
         (Key.TRACEPARENT,),
+    ),
+    Meaning(
+        Type.NETWORK_CONFIGURED,
+        "what the message says may be reached, and nothing else",
+        (OPERATOR,),
+        (Reason.NOTHING_ALLOWED, Reason.POLICY_APPLIED, Reason.POLICY_CORRECTED),
+        (Reason.CLUSTER_RANGES_UNKNOWN, Reason.POLICY_REJECTED, Reason.CHANGE_REFUSED),
+        (Key.POLICY,),
     ),
     Meaning(
         Type.POD_CREATED,
@@ -172,6 +192,8 @@ CATALOGUE: tuple[Meaning[Type, Reason, Key], ...] = (
             Reason.POD_FAILED,
             Reason.STARTUP_TIMEOUT,
             Reason.SPEC_INVALID,
+            Reason.CLUSTER_RANGES_UNKNOWN,
+            Reason.POLICY_REJECTED,
             Reason.POD_REJECTED,
             Reason.POD_FORBIDDEN,
             Reason.UNSCHEDULABLE,
@@ -189,6 +211,15 @@ CATALOGUE: tuple[Meaning[Type, Reason, Key], ...] = (
         (Reason.CLIENT_REQUEST,),
         (),
         (Key.TIMEOUT_SECONDS, Key.TRACEPARENT),
+    ),
+    Meaning(
+        Type.NETWORK_CHANGED,
+        "somebody wants these network settings instead of those before; `NetworkConfigured`"
+        " answers",
+        (GATEWAY,),
+        (Reason.CLIENT_REQUEST,),
+        (),
+        (Key.NETWORK, Key.TRACEPARENT),
     ),
     Meaning(
         Type.TERMINATION_REQUESTED,

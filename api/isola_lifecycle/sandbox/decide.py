@@ -13,13 +13,21 @@ A sandbox is in one of three situations, judged in this order:
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 
 from isola_lifecycle.archive import Moved, is_full
 from isola_lifecycle.catalogue import OPERATOR, on_behalf, traced
 from isola_lifecycle.log import Fact, Status
-from isola_lifecycle.sandbox.commands import AddFinalizer, Command, CreatePod, Decision, RollOver
+from isola_lifecycle.sandbox.commands import (
+    AddFinalizer,
+    ApplyPolicy,
+    Command,
+    CreatePod,
+    Decision,
+    RollOver,
+)
 from isola_lifecycle.sandbox.conditions import Key, Reason, Type
 from isola_lifecycle.sandbox.leaving import removal, see_out
 from isola_lifecycle.sandbox.observation import Observation
@@ -30,6 +38,7 @@ from isola_lifecycle.sandbox.rules import (
     fact,
     is_foreign,
     lifetime_deadline,
+    network_obstacle,
     readiness,
 )
 from isola_lifecycle.sandbox.state import State, carried
@@ -95,12 +104,23 @@ def _bring_on(state: State, seen: Observation, *, spare: int) -> Decision:
             return Decision(facts=(*facts, *ending))
     if spare > 0:
         facts += readiness(state, seen)
-    commands: list[Command] = [] if seen.finalizer else [AddFinalizer()]
-    if seen.pod is None and seen.refusal is None:
-        commands.append(CreatePod())
     return Decision(
-        commands=tuple(commands), facts=tuple(facts), requeue_after=_next_look(state, seen)
+        commands=tuple(_wanted(state, seen)),
+        facts=tuple(facts),
+        requeue_after=_next_look(state, seen),
     )
+
+
+def _wanted(state: State, seen: Observation) -> Iterator[Command]:
+    if not seen.finalizer:
+        yield AddFinalizer()
+    if network_obstacle(seen) or seen.network_faults:
+        return  # no pod, and no other network, before what it may reach is certain
+    network = state.network_wanted(seen.network)
+    if not seen.policy_current:
+        yield ApplyPolicy(network)
+    elif seen.pod is None and seen.refusal is None:
+        yield CreatePod(network)
 
 
 def _acceptance(seen: Observation) -> Fact:
@@ -122,7 +142,7 @@ def _next_look(state: State, seen: Observation) -> timedelta | None:
     deadlines = [anchor + lifetime] if lifetime else []
     if not state.ever_ready:
         deadlines.append(anchor + seen.startup_timeout)
-    if seen.refusal:
+    if seen.refusal or network_obstacle(seen):
         deadlines.append(seen.now + REFUSAL_RETRY)
     # A millisecond past the deadline, which itself still counts as in time.
     return max(min(deadlines) - seen.now, timedelta()) + _TICK if deadlines else None

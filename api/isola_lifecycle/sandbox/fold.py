@@ -11,11 +11,17 @@ Rules of this file
 
 from __future__ import annotations
 
+from typing import Any
+
+from isola_lifecycle.archive import unpacked
 from isola_lifecycle.durations import span
 from isola_lifecycle.log import Condition, Status
 from isola_lifecycle.projection import Changes, Projection
 from isola_lifecycle.sandbox.conditions import Key, Reason, Type
+from isola_lifecycle.sandbox.network import network_of
 from isola_lifecycle.sandbox.state import Outcome, State, Trouble, restored
+
+_NETWORK_TROUBLES = frozenset({Reason.CLUSTER_RANGES_UNKNOWN, Reason.POLICY_REJECTED})
 
 
 def _changes(state: State, entry: Condition) -> Changes:  # noqa: C901, PLR0912 - a table
@@ -25,6 +31,8 @@ def _changes(state: State, entry: Condition) -> Changes:  # noqa: C901, PLR0912 
             return _readiness(state, entry, ready=holds)
         case Type.ACCEPTED if state.accepted_at is None:
             return {"accepted_at": entry.last_transition_time}
+        case Type.NETWORK_CONFIGURED:
+            return _network(state, entry) if holds else _no_network(state, entry)
         case Type.POD_CREATED if holds:
             return {"pod_uid": entry.data.get(Key.POD_UID, ""), "trouble": None}
         case Type.SCHEDULED if holds:
@@ -37,6 +45,8 @@ def _changes(state: State, entry: Condition) -> Changes:  # noqa: C901, PLR0912 
             return {"exited": state.exited | {entry.data.get(Key.CONTAINER, "")}}
         case Type.TIMEOUT_CHANGED:
             return _changed_lifetime(entry)
+        case Type.NETWORK_CHANGED:
+            return _asked(entry)
         case Type.SUCCEEDED if state.outcome is None:
             return {"outcome": _outcome(entry), "ready": False}
         case Type.TERMINATION_REQUESTED:
@@ -60,6 +70,31 @@ def _readiness(state: State, entry: Condition, *, ready: bool) -> Changes:
         "unreachable": not ready and entry.reason == Reason.NODE_UNREACHABLE,
         "pod_ip": entry.data.get(Key.POD_IP, state.pod_ip),
     }
+
+
+def _asked(entry: Condition) -> Changes:
+    asked = unpacked(entry.data, Key.NETWORK.value)
+    return {} if asked is None else {"network_asked": network_of(asked), "network_told": ""}
+
+
+def _network(state: State, entry: Condition) -> dict[str, Any]:
+    changes: dict[str, Any] = {
+        "network_configured": True,
+        "network_told": entry.reason,
+        "network_asked": None,
+    }
+    if state.network_asked is not None:
+        changes["network"] = state.network_asked
+    if state.trouble and state.trouble.reason in _NETWORK_TROUBLES:
+        changes["trouble"] = None
+    return changes
+
+
+def _no_network(state: State, entry: Condition) -> dict[str, Any]:
+    told: Changes = {"network_told": entry.reason}
+    if entry.reason == Reason.CHANGE_REFUSED:
+        return {**told, "network_asked": None}
+    return told if state.pod_uid else {**told, "trouble": _trouble(entry)}
 
 
 def _outcome(entry: Condition) -> Outcome:

@@ -10,11 +10,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum, auto
 
+from isola_lifecycle.archive import packed
 from isola_lifecycle.catalogue import GATEWAY, on_behalf, traced
 from isola_lifecycle.durations import span
 from isola_lifecycle.log import Fact, Status
 from isola_lifecycle.sandbox.conditions import Key, Reason, Type
 from isola_lifecycle.sandbox.fold import State
+from isola_lifecycle.sandbox.network import Network, described, faults, json_of
+from isola_lifecycle.sandbox.ranges import blocked
 
 
 class Obstacle(Enum):
@@ -22,19 +25,22 @@ class Obstacle(Enum):
 
     ENDED = auto()
     PAST = auto()
+    IMPOSSIBLE = auto()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Denial:
-    """An intent that comes too late.
+    """An intent that comes too late, or cannot be.
 
     Attributes:
         obstacle: Why, for programs.
         message: Why, for people.
+        field: What of the request is in the way, below its own name; empty for all of it.
     """
 
     obstacle: Obstacle
     message: str
+    field: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,3 +110,52 @@ def change_lifetime(
             data={Key.TIMEOUT_SECONDS.value: str(seconds), **traced(asker.traceparent)},
         ),
     )
+
+
+def change_network(
+    state: State, promised: Network, wanted: Network, asker: Asker
+) -> tuple[Fact, ...] | Denial:
+    """Return what the gateway appends when a client wants the sandbox to reach something else.
+
+    The operator answers with `NetworkConfigured`: it also knows what is blocked in this cluster.
+
+    Args:
+        state: What the log amounts to.
+        promised: The specification's settings.
+        wanted: The new settings, all of them.
+        asker: Who asks.
+    """
+    if state.outcome or state.termination_requested or state.terminated:
+        return Denial(obstacle=Obstacle.ENDED, message=f"The sandbox is {state.phase}")
+    present = state.network_wanted(promised)
+    if wanted == present:
+        return ()
+    for field, message in faults(wanted, blocked()):
+        return Denial(obstacle=Obstacle.IMPOSSIBLE, message=message, field=field)
+    if fixed := _fixed(present, wanted):
+        field, message = fixed
+        return Denial(obstacle=Obstacle.IMPOSSIBLE, message=message, field=field)
+    data = packed(json_of(wanted), Key.NETWORK.value)
+    if data is None:
+        return Denial(obstacle=Obstacle.IMPOSSIBLE, message="These are too many settings")
+    return (
+        Fact(
+            type=Type.NETWORK_CHANGED,
+            status=Status.TRUE,
+            reason=Reason.CLIENT_REQUEST,
+            message=f"A client of the REST API changed the network. {described(wanted)}",
+            actor=on_behalf(GATEWAY, asker.caller),
+            request_id=asker.request_id,
+            data={**data, **traced(asker.traceparent)},
+        ),
+    )
+
+
+def _fixed(present: Network, wanted: Network) -> tuple[str, str] | None:
+    """Return which setting cannot change under a running pod, and why, if one would."""
+    if wanted.rate != present.rate:
+        return "egressRateLimitBytesPerSecond", (
+            "gVisor reads the rate once, at the start of the pod: it cannot change afterwards;"
+            " give the value that it was created with, or create another sandbox"
+        )
+    return None

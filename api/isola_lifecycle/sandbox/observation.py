@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from isola_lifecycle.archive import Moved
+from isola_lifecycle.sandbox.network import NOTHING, Network
 
 
 class PodPhase(StrEnum):
@@ -122,6 +123,13 @@ class Observation:
         caller: Who asked for the sandbox, as far as known, or empty.
         request_id: The request that created it, or empty.
         traceparent: Its trace context (W3C Trace Context), or empty.
+        network: What the specification says it may reach.
+        network_faults: What of the settings that somebody wants cannot be given.
+        ranges_unknown: Why it is not known where this cluster's own addresses lie, or empty.
+        policy: Name of the NetworkPolicy that its settings ask for, or empty for none.
+        policy_current: Whether its NetworkPolicy, or the lack of one, is what its settings ask.
+        policy_applied: Whether that was just brought about.
+        policy_refusal: Why the API server would not take the policy just now, or empty.
         pod: Its pod, or None where there is none.
         refusal: The answer to an attempt to create the pod just now, or None.
         forced: Whether the pod was just removed without the word of its node.
@@ -140,6 +148,13 @@ class Observation:
     caller: str = ""
     request_id: str = ""
     traceparent: str = ""
+    network: Network = NOTHING
+    network_faults: tuple[str, ...] = ()
+    ranges_unknown: str = ""
+    policy: str = ""
+    policy_current: bool = True
+    policy_applied: bool = False
+    policy_refusal: str = ""
     pod: Pod | None = None
     refusal: Refusal | None = None
     forced: bool = False

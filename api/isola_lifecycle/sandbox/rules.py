@@ -15,6 +15,7 @@ from isola_lifecycle.log import Fact, Status
 from isola_lifecycle.sandbox.causes import exit_of, is_given_up, trouble_of
 from isola_lifecycle.sandbox.conditions import Key, Reason, Type
 from isola_lifecycle.sandbox.fold import State
+from isola_lifecycle.sandbox.network import described
 from isola_lifecycle.sandbox.observation import (
     Container,
     Observation,
@@ -52,6 +53,48 @@ def not_ready(state: State, message: str, reason: Reason = Reason.SANDBOX_ENDED)
 
 
 # --- on the way --------------------------------------------------------------------------------
+
+
+def _configured(state: State, seen: Observation) -> Iterator[Fact]:
+    if seen.spec_faults and not state.pod_uid:
+        return
+    told = described(state.network_wanted(seen.network))
+    news = not state.network_configured or state.network_asked is not None
+    if seen.network_faults and state.network_asked is not None:
+        message = f"What was before stays in force: {'; '.join(seen.network_faults)}"
+        yield _no_network(Reason.CHANGE_REFUSED, message)
+    elif obstacle := network_obstacle(seen):
+        reason, message = obstacle
+        if news and state.network_told != reason:
+            yield _no_network(reason, message)
+    elif seen.policy_current and news:
+        reason = Reason.POLICY_APPLIED if seen.policy else Reason.NOTHING_ALLOWED
+        yield _network(reason, told, seen)
+    elif seen.policy_applied and state.network_told != Reason.POLICY_CORRECTED:
+        message = (
+            "The NetworkPolicy was not as it should be: somebody changed or deleted it, or this"
+            f" cluster's ranges changed. It is right again. {told}"
+        )
+        yield _network(Reason.POLICY_CORRECTED, message, seen)
+
+
+def _network(reason: Reason, message: str, seen: Observation) -> Fact:
+    data = {Key.POLICY: seen.policy} if seen.policy else {}
+    return fact(Type.NETWORK_CONFIGURED, reason, message, data)
+
+
+def _no_network(reason: Reason, message: str) -> Fact:
+    return fact(Type.NETWORK_CONFIGURED, reason, message, status=Status.FALSE)
+
+
+def network_obstacle(seen: Observation) -> tuple[Reason, str] | None:
+    """Return what keeps the network from being as the settings say, at present, if anything."""
+    if seen.ranges_unknown:
+        return Reason.CLUSTER_RANGES_UNKNOWN, seen.ranges_unknown
+    if seen.policy_refusal:
+        message = f"The API server does not take the NetworkPolicy: {seen.policy_refusal}"
+        return Reason.POLICY_REJECTED, message
+    return None
 
 
 def _refused(state: State, seen: Observation) -> Iterator[Fact]:
@@ -106,7 +149,15 @@ def _exited(state: State, seen: Observation) -> Iterator[Fact]:
             yield fact(Type.CONTAINER_EXITED, reason, message, _exit_data(container))
 
 
-PROGRESS: tuple[Rule, ...] = (_refused, _created, _scheduled, _held_up, _started, _exited)
+PROGRESS: tuple[Rule, ...] = (
+    _configured,
+    _refused,
+    _created,
+    _scheduled,
+    _held_up,
+    _started,
+    _exited,
+)
 
 
 def readiness(state: State, seen: Observation) -> Iterator[Fact]:

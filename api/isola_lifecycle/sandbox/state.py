@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -11,6 +11,7 @@ from isola_lifecycle import projection
 from isola_lifecycle.codec import decode_time
 from isola_lifecycle.durations import span
 from isola_lifecycle.sandbox.conditions import Phase
+from isola_lifecycle.sandbox.network import Network
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,10 @@ class State(NamedTuple):
         termination_requested: Whether somebody asked for its end.
         terminated_at: When nothing was left of it, or None.
         unarchived: Whether the archive of this log was given up.
+        network: What somebody set its network to, or None for the specification's.
+        network_asked: What somebody wants it to be, as long as nobody answered; or None.
+        network_configured: Whether its network is as its settings say.
+        network_told: Reason of the newest entry about that, or empty since a change was asked for.
     """
 
     accepted_at: datetime | None = None
@@ -83,6 +88,10 @@ class State(NamedTuple):
     termination_requested: bool = False
     terminated_at: datetime | None = None
     unarchived: bool = False
+    network: Network | None = None
+    network_asked: Network | None = None
+    network_configured: bool = False
+    network_told: str = ""
 
     @property
     def terminated(self) -> bool:
@@ -97,6 +106,10 @@ class State(NamedTuple):
         """Return when its lifetime is over, or None where it has no limit or has not begun."""
         lifetime = self.lifetime(promised)
         return self.accepted_at + lifetime if self.accepted_at and lifetime else None
+
+    def network_wanted(self, promised: Network) -> Network:
+        """Return what it should be able to reach, where its specification says `promised`."""
+        return next(n for n in (self.network_asked, self.network, promised) if n is not None)
 
     @property
     def phase(self) -> Phase:
@@ -123,6 +136,13 @@ def _outcome(told: list[Any]) -> Outcome:
     return Outcome(succeeded, reason, message, decode_time(at), exit_code)
 
 
+def _network(told: list[Any]) -> Network:
+    # Fields in their order: what a newer release adds comes last.
+    names = [field.name for field in fields(Network)]
+    values: list[Any] = [tuple(each) if isinstance(each, list) else each for each in told]  # pyright: ignore[reportUnknownArgumentType]
+    return Network(**dict(zip(names, values, strict=False)))
+
+
 _RESTORE: Mapping[str, Callable[[Any], Any]] = {
     "accepted_at": decode_time,
     "trouble": lambda told: Trouble(*told),
@@ -130,4 +150,6 @@ _RESTORE: Mapping[str, Callable[[Any], Any]] = {
     "changed_lifetime": span,
     "outcome": _outcome,
     "terminated_at": decode_time,
+    "network": _network,
+    "network_asked": _network,
 }

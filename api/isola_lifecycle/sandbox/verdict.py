@@ -67,6 +67,14 @@ ENDINGS = {
         "a large image may need more: raise startupTimeoutSeconds, or look at the node",
     ),
     Reason.SPEC_INVALID: _Ending("It asks for what cannot be", _FIX_AND_CREATE),
+    Reason.CLUSTER_RANGES_UNKNOWN: _Ending(
+        "It was not known what it must not reach",
+        "set the ranges in the chart's values, or let the operator read nodes and ServiceCIDRs",
+    ),
+    Reason.POLICY_REJECTED: _Ending(
+        "The API server does not accept its NetworkPolicy",
+        "look at admission policies of the namespace and at the operator's rights",
+    ),
     Reason.POD_REJECTED: _Ending("The API server does not accept its pod", _FIX_AND_CREATE),
     Reason.POD_FORBIDDEN: _Ending(
         "The API server did not let its pod in",

@@ -11,32 +11,39 @@ from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
 from isola_lifecycle import naming
+from isola_lifecycle.sandbox import network as networks
+from isola_lifecycle.sandbox.network import Network, network_of
+from isola_lifecycle.sandbox.ranges import Blocked
 
 Json = Mapping[str, Any]
 
 _AT = "spec.podTemplate.spec"
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _HOST_FIELDS = ("hostNetwork", "hostPID", "hostIPC")
-_NETWORK_FIELDS = (
-    "allowInternetEgress",
-    "allowedEgressCIDRs",
-    "allowClusterDNS",
-    "nameservers",
-    "allowIPv6Egress",
-    "egressRateLimitBytesPerSecond",
-)
 
 
-def faults(spec: Json) -> tuple[str, ...]:
-    """Return every fault of a Sandbox's `spec`, in the order of its fields."""
+def faults(spec: Json, blocked: Blocked) -> tuple[str, ...]:
+    """Return every fault of a Sandbox's `spec`, in the order of its fields.
+
+    Args:
+        spec: The specification.
+        blocked: What no sandbox may reach.
+    """
     template = _mapping(_mapping(spec.get("podTemplate")).get("spec"))
     return (
         *_of_the_pod(template),
         *_of_containers(template, "containers"),
         *_of_containers(template, "initContainers"),
         *_of_volumes(template),
+        *network_faults(network_of(spec.get("network")), blocked),
         *_of_what_is_not_there_yet(spec),
     )
+
+
+def network_faults(network: Network, blocked: Blocked) -> Iterator[str]:
+    """Yield what cannot be given of network settings."""
+    for field, message in networks.faults(network, blocked):
+        yield f"spec.network.{field}: {message}"
 
 
 def _of_the_pod(template: Json) -> Iterator[str]:
@@ -84,10 +91,6 @@ def _of_volumes(template: Json) -> Iterator[str]:
 
 
 def _of_what_is_not_there_yet(spec: Json) -> Iterator[str]:
-    network = _mapping(spec.get("network"))
-    for field in _NETWORK_FIELDS:
-        if network.get(field):
-            yield f"spec.network.{field}: this release gives no sandbox a network; remove it"
     if spec.get("rootfsSnapshotSources"):
         yield "spec.rootfsSnapshotSources: this release has no snapshots; remove it"
     if _mapping(spec.get("terminationPolicy")).get("type") == "SnapshotRootfs":

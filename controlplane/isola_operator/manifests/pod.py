@@ -12,23 +12,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from isola_lifecycle import naming
-from isola_store.kubernetes import API_VERSION
+from isola_lifecycle.sandbox.network import Network
+from isola_operator.manifests.network import dns_of, rate_annotations
+from isola_operator.manifests.ownership import OWN_LABELS, owner_of
 from isola_store.port import Sandbox
 
 Json = Mapping[str, Any]
 
 DEFAULT_COMMAND = ("sleep", "infinity")
-
-# A sandbox that may reach nothing resolves nothing: the sink answers at once, where an unreachable
-# resolver would make every lookup hang.
-SINK_DNS = {
-    "nameservers": ["127.0.0.1"],
-    "options": [
-        {"name": "timeout", "value": "1"},
-        {"name": "attempts", "value": "1"},
-        {"name": "ndots", "value": "1"},
-    ],
-}
 
 # gVisor runs the whole pod in one sentry, in the pod's cgroup, which Kubernetes limits only where
 # every container has a limit: the sidecar needs one too, and so small that it adds nothing to what
@@ -63,48 +54,39 @@ class PodSettings:
     version: str = ""
 
 
-def build(sandbox: Sandbox, settings: PodSettings) -> dict[str, Any]:
-    """Return the manifest of the pod of a sandbox whose spec has no faults."""
+def build(sandbox: Sandbox, network: Network, settings: PodSettings) -> dict[str, Any]:
+    """Return the manifest of the pod of a sandbox whose spec and network have no faults."""
     template: Json = sandbox.spec.get("podTemplate") or {}
+    metadata: Json = template.get("metadata") or {}
     return {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": _metadata(sandbox, template.get("metadata") or {}, settings.version),
-        "spec": _spec(template.get("spec") or {}, settings),
-    }
-
-
-def _metadata(sandbox: Sandbox, template: Json, version: str) -> dict[str, Any]:
-    owner = {
-        "apiVersion": API_VERSION,
-        "kind": naming.SANDBOX.kind,
-        "name": sandbox.name,
-        "uid": sandbox.uid,
-        "controller": True,
-        "blockOwnerDeletion": True,
-    }
-    return {
-        "name": naming.pod_name(sandbox.name),
-        "labels": {**_foreign(template.get("labels")), **labels(sandbox.name)},
-        "annotations": {
-            **_foreign(template.get("annotations")),
-            # The root file system's overlay lives in the container's own storage, so that what
-            # is written there counts as ephemeral storage.
-            "dev.gvisor.flag.overlay2": "root:self",
-            "isola.run/sidecar-version": version,
+        "metadata": {
+            "name": naming.pod_name(sandbox.name),
+            "labels": {
+                **_foreign(metadata.get("labels")),
+                **labels(sandbox.name),
+            },
+            "annotations": {
+                **_foreign(metadata.get("annotations")),
+                # The root file system's overlay lives in the container's own storage, so that what
+                # is written there counts as ephemeral storage.
+                "dev.gvisor.flag.overlay2": "root:self",
+                "isola.run/sidecar-version": settings.version,
+                **rate_annotations(network),
+            },
+            "ownerReferences": [owner_of(sandbox, blocks=True)],
         },
-        "ownerReferences": [owner],
+        "spec": _spec(template.get("spec") or {}, network, settings),
     }
 
 
 def labels(name: str) -> dict[str, str]:
     """Return the labels by which policies, people and the operator find a sandbox's pod."""
     return {
-        "app.kubernetes.io/name": "isola-sandbox",
+        **OWN_LABELS,
         "app.kubernetes.io/instance": name,
         "app.kubernetes.io/component": "sandbox",
-        "app.kubernetes.io/part-of": "isola",
-        "app.kubernetes.io/managed-by": "isola-operator",
         "isola.run/sandbox": "true",
         "cluster-autoscaler.kubernetes.io/safe-to-evict": "false",
     }
@@ -115,7 +97,7 @@ def _foreign(pairs: Mapping[str, str] | None) -> dict[str, str]:
     return {k: v for k, v in (pairs or {}).items() if not k.startswith(OWN_PREFIXES)}
 
 
-def _spec(template: Json, settings: PodSettings) -> dict[str, Any]:
+def _spec(template: Json, network: Network, settings: PodSettings) -> dict[str, Any]:
     secrets = [{"name": name} for name in settings.image_pull_secrets]
     spec: dict[str, Any] = {
         **template,
@@ -125,8 +107,7 @@ def _spec(template: Json, settings: PodSettings) -> dict[str, Any]:
         "shareProcessNamespace": True,
         "runtimeClassName": settings.runtime_class,
         "imagePullSecrets": [*(template.get("imagePullSecrets") or []), *secrets],
-        "dnsPolicy": "None",
-        "dnsConfig": SINK_DNS,
+        **dns_of(network, template.get("dnsConfig") or {}),
         "tolerations": _tolerations(template.get("tolerations") or [], settings),
         "containers": [_container(c) for c in template["containers"]],
         "initContainers": [*(template.get("initContainers") or []), _sidecar(settings)],
