@@ -39,6 +39,7 @@ from quart.wrappers.request import Body
 from isola_gateway.admission import Admission
 from isola_gateway.ports import SidecarError
 from isola_gateway.problems import problem_response
+from isola_lifecycle.errors import TransientError
 from isola_rest.problem import ProblemError
 
 REQUEST_ID_HEADER = "X-Request-Id"
@@ -210,7 +211,7 @@ class Connection(ASGIHTTPConnection):
                     await _sent(send, _body(part, more=True))
             await request.body.discarded()
             await _sent(send, _body(b"", more=False))
-        except (SidecarError, TimeoutError) as error:
+        except (SidecarError, TransientError, TimeoutError) as error:
             # Returning without the last part makes the server close the connection.
             structlog.get_logger().warning("answer_broken_off", error=repr(error))
 

@@ -115,8 +115,6 @@ class Server:
         self._served[connection] = asyncio.current_task()
         try:
             await connection.serve()
-        except asyncio.CancelledError:
-            writer.transport.abort()
         finally:
             self._resting.pop(connection, None)
             del self._served[connection]
@@ -133,12 +131,12 @@ class Server:
         await self._context.terminated.set()
         for connection in tuple(self._resting):
             connection.close()
-        tasks = [task for task in self._served.values() if task]
-        if tasks:
-            _, late = await asyncio.wait(tasks, timeout=seconds)
-            for task in late:
-                task.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
+        if tasks := [task for task in self._served.values() if task]:
+            await asyncio.wait(tasks, timeout=seconds)
+            # Nothing waits any more for a client that takes nothing, and so all of it ends.
+            for connection in tuple(self._served):
+                connection.abort()
+            await asyncio.wait(tasks)
 
 
 def raise_descriptor_limit() -> None:

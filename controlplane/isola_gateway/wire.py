@@ -127,6 +127,10 @@ class ServedConnection:
         """Close the connection, which is idle."""
         self._writer.close()
 
+    def abort(self) -> None:
+        """End the connection at once, whatever was not sent yet."""
+        self._writer.transport.abort()
+
     def _address(self, end: str) -> tuple[str, int] | None:
         address: Any = self._writer.get_extra_info(end)
         return (address[0], address[1]) if address else None

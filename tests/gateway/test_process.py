@@ -48,7 +48,7 @@ def _is_ready(url: str) -> bool:
         return False
 
 
-def _until(holds: Any, seconds: float = 20) -> None:
+def _until(holds: Any, seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < deadline, "it did not come to hold"

@@ -18,6 +18,8 @@ from isola_lifecycle.chain import faults
 from isola_lifecycle.codec import encode
 from isola_lifecycle.errors import LifecycleError, NotFoundError, RejectedError, TransientError
 from isola_lifecycle.log import LIVE_ENTRIES, Condition
+from isola_lifecycle.naming import SIDECAR_CONTAINER
+from isola_lifecycle.sandbox.conditions import Phase
 from isola_lifecycle.sandbox.fold import extend, fold
 from isola_lifecycle.sandbox.intents import Asker, change_lifetime
 from isola_operator.__main__ import run, utc_now
@@ -158,10 +160,10 @@ class Scene:
             await self.client.request("GET", f"{PODS}/{name}-pod")
 
 
-def container(**state: object) -> dict[str, Any]:
+def container(name: str = "sandbox0", **state: object) -> dict[str, Any]:
     ready = "running" in state
     return {
-        "name": "sandbox0",
+        "name": name,
         "image": "i",
         "imageID": "i",
         "ready": ready,
@@ -284,6 +286,44 @@ async def test_an_operator_that_was_away_catches_up(scene: Scene) -> None:
         sandbox = await scene.until(name, recorded("Succeeded"))
     assert types(sandbox) == [*LIFE[:5], "ContainerExited", "Succeeded"]
     assert sandbox.log.entries[-1].data["exitCode"] == "3"
+
+
+async def test_one_container_that_exits_is_told_and_does_not_end_the_others(scene: Scene) -> None:
+    running = {"running": {"startedAt": "2026-01-01T00:00:00Z"}}
+    exited = {"terminated": {"exitCode": 3, "reason": "Error"}}
+    both = [{"name": f"sandbox{n}", "image": "i"} for n in range(2)]
+    async with scene.operator():
+        name = await create(scene, podTemplate={"spec": {"containers": both}})
+        await scene.until(name, recorded("PodCreated"))
+        await scene.start(name)
+        everything = {
+            "phase": "Running",
+            "podIP": "10.0.0.1",
+            "podIPs": [{"ip": "10.0.0.1"}],
+            "conditions": [{"type": "Ready", "status": "True"}],
+            "initContainerStatuses": [container(SIDECAR_CONTAINER, **running)],
+        }
+        states = [container("sandbox0", **running), container("sandbox1", **running)]
+        await scene.kubelet_says(name, {**everything, "containerStatuses": states})
+        await scene.until(name, recorded("Ready"))
+        # The pod as a whole is not ready any more, and its second container is.
+        states[0] = container("sandbox0", **exited)
+        unready = [{"type": "Ready", "status": "False"}]
+        await scene.kubelet_says(
+            name, {**everything, "conditions": unready, "containerStatuses": states}
+        )
+        sandbox = await scene.until(name, recorded("ContainerExited", "Error"))
+        assert sandbox.log.newest
+        assert sandbox.log.newest.data["container"] == "sandbox0"
+        assert fold(sandbox.log).phase is Phase.RUNNING
+        states[1] = container("sandbox1", terminated={"exitCode": 0, "reason": "Completed"})
+        await scene.kubelet_says(
+            name, {"phase": "Failed", "conditions": unready, "containerStatuses": states}
+        )
+        sandbox = await scene.until(name, recorded("Succeeded"))
+        assert types(sandbox)[-4:] == ["ContainerExited", "ContainerExited", "Ready", "Succeeded"]
+        last = sandbox.log.entries[-1].data
+        assert (last["container"], last["exitCode"]) == ("sandbox0", "3")
 
 
 async def test_a_pod_that_vanishes_ends_its_sandbox(scene: Scene) -> None:
