@@ -129,6 +129,15 @@ class Network(Wire):
     ) = Field(default=None, alias="allowedEgressCIDRs")
     allow_cluster_dns: bool | None = Field(default=None, alias="allowClusterDNS")
     nameservers: Annotated[list[str], Field(max_length=3)] | None = None
+    allowed_egress_domains: (
+        Annotated[list[Annotated[str, StringConstraints(max_length=261)]], Field(max_length=32)]
+        | None
+    ) = Field(
+        default=None,
+        description="Names that may be reached, on the ports 80 and 443 or the one behind a colon;"
+        " `*.` means all names below. Empty: none yet.",
+        examples=[["pypi.org", "*.pythonhosted.org", "db.example.com:8443"]],
+    )
     allow_ipv6_egress: bool | None = Field(default=None, alias="allowIPv6Egress")
     egress_rate_limit_bytes_per_second: BytesPerSecond | None = None
 

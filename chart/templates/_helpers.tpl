@@ -72,6 +72,20 @@ sysctls:
     value: "0"
 {{- end -}}
 
+{{/* Where this cluster's own addresses lie, which no sandbox may reach: for whoever keeps them from it. */}}
+{{- define "isola.rangesEnvironment" -}}
+- name: ISOLA_RANGE_DISCOVERY
+  value: {{ .Values.operator.network.discoverRanges | quote }}
+- name: ISOLA_POD_CIDRS
+  value: {{ join "," .Values.operator.network.podCIDRs | quote }}
+- name: ISOLA_SERVICE_CIDRS
+  value: {{ join "," .Values.operator.network.serviceCIDRs | quote }}
+- name: ISOLA_NODE_CIDRS
+  value: {{ join "," .Values.operator.network.nodeCIDRs | quote }}
+- name: ISOLA_BLOCKED_CIDRS
+  value: {{ join "," .Values.operator.network.blockedCIDRs | quote }}
+{{- end -}}
+
 {{- define "isola.exporter.serviceAccountName" -}}
 {{- default (printf "%s-exporter" (include "isola.fullname" .)) .Values.exporter.serviceAccount.name -}}
 {{- end -}}

@@ -27,18 +27,11 @@ from isola_operator.policies import (
     POLICY_SELECTOR,
     OwnedPolicy,
     Policies,
+    WayOut,
     decode_policy,
     policies_path,
 )
 from isola_operator.queue import WorkQueue
-from isola_operator.ranges import (
-    NODES_PATH,
-    SERVICE_RANGES_PATH,
-    ClusterRanges,
-    Holder,
-    decode_node,
-    decode_service_ranges,
-)
 from isola_operator.reconcile import Reconciler
 from isola_operator.settings import Settings, SettingsError, settings_from
 from isola_operator.sweep import Sweep
@@ -47,8 +40,10 @@ from isola_store.client import KubernetesClient
 from isola_store.kubernetes import KubernetesSandboxes
 from isola_store.lag import WatchLag
 from isola_store.port import Sandbox
+from isola_store.ranges import cluster_ranges
 from isola_store.records import KubernetesRecords
 from isola_store.reflector import Reflector, sandbox_reflector
+from isola_store.services import Service, service_reflector
 
 LEASE_NAME = "isola-operator"
 
@@ -87,8 +82,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             tasks = [
                 group.create_task(cluster.sandboxes.run()),
                 group.create_task(cluster.pods.run()),
-                group.create_task(cluster.policies.copy.run()),
-                *(group.create_task(found.run()) for found in cluster.policies.ranges.copies),
+                *(group.create_task(found.run()) for found in cluster.policies.copies),
                 group.create_task(_lead(controller, cluster, elected)),
                 # By every replica: removing what another one has removed is no harm.
                 group.create_task(_sweep(client, settings).run()),
@@ -108,6 +102,7 @@ async def _lead(controller: Controller, cluster: Cluster, lease: Lease | None) -
     await cluster.sandboxes.wait_synced()
     await cluster.pods.wait_synced()
     await cluster.policies.copy.wait_synced()
+    await cluster.policies.way_out.wait_synced()
     with suppress(TimeoutError):
         async with asyncio.timeout(RANGES_SECONDS):
             for found in cluster.policies.ranges.copies:
@@ -165,12 +160,9 @@ def _cluster(client: KubernetesClient, settings: Settings) -> Cluster:
 
 
 def _policies(client: KubernetesClient, settings: Settings) -> Policies:
-    found: tuple[Reflector[Holder], ...] = ()
-    if settings.discovery:
-        found = (
-            Reflector(client, NODES_PATH, decode_node),
-            Reflector(client, SERVICE_RANGES_PATH, decode_service_ranges),
-        )
+    ranges = cluster_ranges(
+        client, settings.ranges, discovery=settings.discovery, own_address=settings.own_address
+    )
     copy: Reflector[OwnedPolicy] = Reflector(
         client, policies_path(settings.namespace), decode_policy, query=POLICY_SELECTOR
     )
@@ -178,9 +170,16 @@ def _policies(client: KubernetesClient, settings: Settings) -> Policies:
         client=client,
         copy=copy,
         namespace=settings.namespace,
-        ranges=ClusterRanges(settings.ranges, *found, own_address=settings.own_address),
+        ranges=ranges,
         dns=settings.cluster_dns,
+        way_out=WayOut(settings.egress, _egress_service(client, settings)),
     )
+
+
+def _egress_service(client: KubernetesClient, settings: Settings) -> Reflector[Service] | None:
+    if not settings.egress_service:
+        return None
+    return service_reflector(client, settings.own_namespace, settings.egress_service)
 
 
 async def _serve_probes(

@@ -7,7 +7,7 @@ much follows from it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from isola_lifecycle import naming
@@ -18,11 +18,12 @@ from isola_lifecycle.errors import (
     TransientError,
 )
 from isola_lifecycle.sandbox.network import Network
-from isola_operator.manifests.network import ClusterDns, build_policy
-from isola_operator.ranges import ClusterRanges
+from isola_operator.manifests.network import ClusterDns, Egress, build_policy
 from isola_store.client import ConflictError, KubernetesClient
 from isola_store.port import Sandbox
+from isola_store.ranges import ClusterRanges
 from isola_store.reflector import Reflector
+from isola_store.services import Service
 
 Json = Mapping[str, Any]
 
@@ -58,6 +59,29 @@ def decode_policy(item: Json) -> OwnedPolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class WayOut:
+    """Where the egress component is.
+
+    Args:
+        settings: As far as the installation says.
+        service: Local copy of its Service, or None where it is not installed.
+    """
+
+    settings: Egress
+    service: Reflector[Service] | None = None
+
+    def now(self) -> Egress:
+        """Return where it is."""
+        found = self.service.list() if self.service else ()
+        return replace(self.settings, addresses=tuple(a for s in found for a in s.addresses))
+
+    async def wait_synced(self) -> None:
+        """Return once it is known."""
+        if self.service:
+            await self.service.wait_synced()
+
+
+@dataclass(frozen=True, slots=True)
 class Policies:
     """The policies of one namespace.
 
@@ -67,6 +91,7 @@ class Policies:
         namespace: Where they live.
         ranges: What they never open.
         dns: Where the cluster's name servers are.
+        way_out: Knows where the egress component is.
     """
 
     client: KubernetesClient
@@ -74,10 +99,17 @@ class Policies:
     namespace: str
     ranges: ClusterRanges
     dns: ClusterDns
+    way_out: WayOut
+
+    @property
+    def copies(self) -> tuple[Reflector[Any], ...]:
+        """Return what has to be kept current."""
+        followed = (self.way_out.service,) if self.way_out.service else ()
+        return (self.copy, *self.ranges.copies, *followed)
 
     def wanted(self, sandbox: Sandbox, network: Network) -> dict[str, Any] | None:
         """Return the policy that a sandbox should have, or None for none."""
-        return build_policy(sandbox, network, self.ranges.blocked(), self.dns)
+        return build_policy(sandbox, network, self.ranges.blocked(), self.dns, self.way_out.now())
 
     async def is_current(self, sandbox: Sandbox, wanted: Json | None) -> bool:
         """Return whether the cluster has what is wanted."""

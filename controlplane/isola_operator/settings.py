@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import partial
 
-from isola_lifecycle.sandbox.ranges import range_of
-from isola_operator.manifests.network import ClusterDns
-from isola_operator.ranges import Configured, Range
+from isola_operator.manifests.network import ClusterDns, Egress
+from isola_store.ranges import Configured, configured_in
 
 # Of a number of seconds: some 300 years.
 _SECONDS_DIGITS = 10
@@ -39,6 +37,8 @@ class Settings:
         ranges: What is known of these ranges without that.
         cluster_dns: Where the cluster's name servers are.
         own_address: Of this pod, or empty.
+        egress_service: Service of the egress component, or empty where it is not installed.
+        egress: Where its pods are, and to which ports they lead.
         metrics_port: Port of `/metrics`.
         health_port: Port of `/healthz` and `/readyz`.
         leader_election: Whether to take turns with other replicas.
@@ -62,6 +62,8 @@ class Settings:
     ranges: Configured = field(default_factory=Configured)
     cluster_dns: ClusterDns = field(default_factory=ClusterDns)
     own_address: str = ""
+    egress_service: str = ""
+    egress: Egress = field(default_factory=Egress)
     metrics_port: int = 8080
     health_port: int = 8081
     leader_election: bool = False
@@ -93,6 +95,8 @@ def settings_from(environment: Mapping[str, str]) -> Settings:
         ranges=_configured_ranges(environment),
         cluster_dns=_cluster_dns(environment),
         own_address=environment.get("ISOLA_POD_IP", ""),
+        egress_service=environment.get("ISOLA_EGRESS_SERVICE", ""),
+        egress=_egress(environment),
         metrics_port=_port(environment, "ISOLA_METRICS_PORT", 8080),
         health_port=_port(environment, "ISOLA_HEALTH_PORT", 8081),
         leader_election=_flag(environment, "ISOLA_LEADER_ELECTION"),
@@ -104,33 +108,35 @@ def settings_from(environment: Mapping[str, str]) -> Settings:
 
 
 def _configured_ranges(environment: Mapping[str, str]) -> Configured:
-    read = partial(_ranges, environment)
-    return Configured(
-        pods=read("ISOLA_POD_CIDRS"),
-        services=read("ISOLA_SERVICE_CIDRS"),
-        nodes=read("ISOLA_NODE_CIDRS"),
-        further=read("ISOLA_BLOCKED_CIDRS"),
-    )
-
-
-def _ranges(environment: Mapping[str, str], name: str) -> tuple[Range, ...]:
-    found: list[Range] = []
-    for text in filter(None, (t.strip() for t in environment.get(name, "").split(","))):
-        known = range_of(text)
-        if known is None:
-            raise SettingsError(f"{name} holds {text!r}; it must hold ranges such as 10.0.0.0/8")
-        found.append(known)
-    return tuple(found)
+    try:
+        return configured_in(environment)
+    except ValueError as error:
+        raise SettingsError(str(error)) from error
 
 
 def _cluster_dns(environment: Mapping[str, str]) -> ClusterDns:
-    name = "ISOLA_CLUSTER_DNS_LABELS"
+    namespace = environment.get("ISOLA_CLUSTER_DNS_NAMESPACE", "") or ClusterDns().namespace
+    labels = _labels(environment, "ISOLA_CLUSTER_DNS_LABELS", "k8s-app=kube-dns")
+    return ClusterDns(namespace=namespace, labels=labels or ClusterDns().labels)
+
+
+def _egress(environment: Mapping[str, str]) -> Egress:
+    if not environment.get("ISOLA_EGRESS_SERVICE"):
+        return Egress()
+    ports = [text for text in environment.get("ISOLA_EGRESS_PORTS", "").split(",") if text]
+    return Egress(
+        namespace=environment.get("ISOLA_NAMESPACE", "isola-system"),
+        labels=_labels(environment, "ISOLA_EGRESS_LABELS", "app.kubernetes.io/component=egress"),
+        ports=tuple(_number("ISOLA_EGRESS_PORTS", text) for text in ports),
+    )
+
+
+def _labels(environment: Mapping[str, str], name: str, example: str) -> Mapping[str, str]:
     pairs = [pair.strip().partition("=") for pair in environment.get(name, "").split(",")]
     labels = {key: value for key, sign, value in pairs if key and sign}
     if len(labels) != len([pair for pair in pairs if pair != ("", "", "")]):
-        raise SettingsError(f"{name} must hold labels such as k8s-app=kube-dns")
-    namespace = environment.get("ISOLA_CLUSTER_DNS_NAMESPACE", "") or ClusterDns().namespace
-    return ClusterDns(namespace=namespace, labels=labels or ClusterDns().labels)
+        raise SettingsError(f"{name} must hold labels such as {example}")
+    return labels
 
 
 def _required(environment: Mapping[str, str], name: str) -> str:
@@ -141,7 +147,10 @@ def _required(environment: Mapping[str, str], name: str) -> str:
 
 
 def _port(environment: Mapping[str, str], name: str, default: int) -> int:
-    value = environment.get(name, str(default))
+    return _number(name, environment.get(name, str(default)))
+
+
+def _number(name: str, value: str) -> int:
     if not value.isdecimal() or not 0 <= int(value) <= 65535:  # noqa: PLR2004 - TCP's own limit
         raise SettingsError(f"{name} is {value!r}; it must be a port number")
     return int(value)

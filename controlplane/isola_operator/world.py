@@ -84,7 +84,7 @@ class Cluster:
             finalizer=naming.FINALIZER in sandbox.finalizers,
             startup_timeout=span(spec.get("startupTimeoutSeconds", 90)),
             lifetime=span(lifetime) if lifetime else None,
-            spec_faults=faults(spec, self.policies.ranges.blocked()),
+            spec_faults=faults(spec, self.policies.ranges.blocked(), self.policies.way_out.now()),
             caller=sandbox.annotations.get(naming.CALLER_ANNOTATION, ""),
             request_id=sandbox.annotations.get(naming.REQUEST_ID_ANNOTATION, ""),
             traceparent=sandbox.annotations.get(naming.TRACEPARENT_ANNOTATION, ""),
@@ -99,9 +99,10 @@ class Cluster:
         ranges, network = self.policies.ranges, state.network_wanted(seen.network)
         if network.needs_cluster_ranges and (unknown := ranges.unknown()):
             return replace(seen, ranges_unknown=unknown)
-        asked = state.network_asked
-        if asked and (wrong := tuple(network_faults(asked, ranges.blocked()))):
-            return replace(seen, network_faults=wrong)
+        if asked := state.network_asked:
+            wrong = tuple(network_faults(asked, ranges.blocked(), self.policies.way_out.now()))
+            if wrong:
+                return replace(seen, network_faults=wrong)
         wanted = self.policies.wanted(sandbox, network)
         return replace(
             seen,
@@ -166,7 +167,9 @@ class Cluster:
     async def _create_pod(
         self, sandbox: Sandbox, network: Network, seen: Observation
     ) -> Observation:
-        manifest: dict[str, Any] = build(sandbox, network, self.settings)
+        manifest: dict[str, Any] = build(
+            sandbox, network, self.settings, self.policies.way_out.now()
+        )
         try:
             created = await self.client.request("POST", pods_path(self.namespace), manifest)
         except AlreadyExistsError:

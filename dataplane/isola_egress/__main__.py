@@ -27,8 +27,9 @@ from isola_egress.nameserver import Nameserver
 from isola_egress.passages import Passages
 from isola_egress.refusals import Ledger
 from isola_egress.settings import Settings, SettingsError, settings_from
-from isola_egress.upstream import Address, Upstream
+from isola_egress.upstream import Address, Upstream, is_blocked
 from isola_store.client import KubernetesClient
+from isola_store.ranges import ClusterRanges, cluster_ranges
 
 # Names whose addresses are remembered, for as long as their own name servers say.
 REMEMBERED_NAMES = 10_000
@@ -56,10 +57,21 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         following = Following(
             client, settings.namespace, settings.own_namespace, settings.service, directory
         )
-        await _serve_own(stack, settings, following, metrics, Control(directory, ledger))
+        ranges = cluster_ranges(
+            client,
+            settings.ranges,
+            discovery=settings.discovery,
+            own_address=settings.addresses[0],
+        )
+
+        def ready() -> bool:
+            return following.synced and not ranges.unknown()
+
+        await _serve_own(stack, settings, ready, metrics, Control(directory, ledger))
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(copy.run()) for copy in following.copies]
-            upstream = Upstream(_resolver(settings), _blocked())
+            copies = (*following.copies, *ranges.copies)
+            tasks = [group.create_task(copy.run()) for copy in copies]
+            upstream = Upstream(_resolver(settings), _blocked(ranges))
             addresses, count = following.addresses, metrics.answered
             nameserver = Nameserver(directory, passages, ledger, addresses, count)
             idle = settings.idle_seconds
@@ -93,7 +105,7 @@ async def _drained(passages: Passages) -> None:
 async def _serve_own(
     stack: AsyncExitStack,
     settings: Settings,
-    following: Following,
+    is_ready: Callable[[], bool],
     metrics: Metrics,
     control: Control,
 ) -> None:
@@ -101,7 +113,7 @@ async def _serve_own(
         return web.json_response({"status": "ok"})
 
     async def ready(_: web.Request) -> web.Response:
-        word, code = ("ok", 200) if following.synced else ("not ready", 503)
+        word, code = ("ok", 200) if is_ready() else ("not ready", 503)
         return web.json_response({"status": word}, status=code)
 
     async def exposition(_: web.Request) -> web.Response:
@@ -129,8 +141,8 @@ def _resolver(settings: Settings) -> dns.asyncresolver.Resolver:
     return made
 
 
-def _blocked() -> Callable[[Address], bool]:
-    return lambda address: not address.is_global
+def _blocked(ranges: ClusterRanges) -> Callable[[Address], bool]:
+    return lambda address: bool(ranges.unknown()) or is_blocked(address, ranges.blocked())
 
 
 def _configure_logs(settings: Settings) -> None:

@@ -3,48 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from isola_egress.directory import Directory, Grant, Place, decode_place
-from isola_lifecycle.domains import domain
+from isola_lifecycle.sandbox.fold import fold
+from isola_lifecycle.sandbox.network import network_of
 from isola_store.client import KubernetesClient
 from isola_store.kubernetes import decode_sandbox, sandboxes_path
 from isola_store.reflector import Reflector
+from isola_store.services import service_reflector
 
 Json = Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """Where our Service is.
-
-    Attributes:
-        name: Its name.
-        addresses: Its addresses in the cluster, IPv4 and IPv6.
-    """
-
-    name: str
-    addresses: tuple[str, ...]
-
-
-def decode_address(item: Json) -> Address:
-    """Return where the Service is that a Kubernetes object stands for."""
-    told = item.get("spec", {}).get("clusterIPs", ())
-    return Address(item["metadata"]["name"], tuple(each for each in told if each != "None"))
 
 
 def decode_grant(item: Json) -> Grant:
     """Return what a Sandbox may reach by name, as its log says."""
     sandbox = decode_sandbox(item)
-    network: Json = sandbox.spec.get("network") or {}
-    entries: list[str] = network.get("allowedEgressDomains") or []
+    network = fold(sandbox.log).network_in_force(network_of(sandbox.spec.get("network")))
     return Grant(
         name=sandbox.name,
         uid=sandbox.uid,
         version=sandbox.log.version,
-        domains=tuple(filter(None, map(domain, entries))),
-        ipv6=network.get("allowIPv6Egress") is True,
+        domains=network.names,
+        ipv6=network.ipv6,
     )
 
 
@@ -74,12 +55,7 @@ class Following:
             decode_place,
             query={"labelSelector": "isola.run/sandbox=true"},
         )
-        self._services: Reflector[Address] = Reflector(
-            client,
-            f"/api/v1/namespaces/{own_namespace}/services",
-            decode_address,
-            query={"fieldSelector": f"metadata.name={service}"},
-        )
+        self._services = service_reflector(client, own_namespace, service)
         self.copies: tuple[Reflector[Any], ...] = (sandboxes, pods, self._services)
         self._service = service
         sandboxes.subscribe(lambda name: directory.put_grant(name, sandboxes.get(name)))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import ip_address
 
 from isola_lifecycle.naming import EGRESS_CONTROL_PORT
+from isola_store.ranges import Configured, configured_in
 
 UNRELEASED = "v0.0.0-dev"
 
@@ -32,6 +33,8 @@ class Settings:
         dns_port: Where names are asked for.
         most_connections: How many a sandbox may have at once, at this replica.
         idle_seconds: How long nothing may move on a connection.
+        discovery: Whether it may read nodes and ServiceCIDRs, to find this cluster's ranges.
+        ranges: What is known of these ranges without that.
         nameservers: Whom to ask for addresses; none for those of the pod.
         metrics_port: Port of `/metrics`.
         health_port: Port of `/healthz` and `/readyz`.
@@ -50,6 +53,8 @@ class Settings:
     dns_port: int = DNS_PORT
     most_connections: int = 256
     idle_seconds: int = 900
+    discovery: bool = False
+    ranges: Configured = field(default_factory=Configured)
     nameservers: tuple[str, ...] = ()
     metrics_port: int = METRICS_PORT
     health_port: int = HEALTH_PORT
@@ -76,6 +81,8 @@ def settings_from(environment: Mapping[str, str]) -> Settings:
         dns_port=_given(environment, "ISOLA_EGRESS_DNS_PORT", DNS_PORT, 65535),
         most_connections=_given(environment, "ISOLA_EGRESS_CONNECTIONS", 256, 10_000),
         idle_seconds=_given(environment, "ISOLA_EGRESS_IDLE_SECONDS", 900, 86400),
+        discovery=environment.get("ISOLA_RANGE_DISCOVERY", "false").lower() == "true",
+        ranges=_ranges(environment),
         nameservers=_addresses(
             "ISOLA_EGRESS_NAMESERVERS", environment.get("ISOLA_EGRESS_NAMESERVERS", "")
         ),
@@ -94,6 +101,13 @@ def _required(environment: Mapping[str, str], name: str) -> str:
     if not value:
         raise SettingsError(f"{name} is not set; the chart sets it, see chart/README.md")
     return value
+
+
+def _ranges(environment: Mapping[str, str]) -> Configured:
+    try:
+        return configured_in(environment)
+    except ValueError as error:
+        raise SettingsError(str(error)) from error
 
 
 def _addresses(name: str, value: str) -> tuple[str, ...]:

@@ -9,13 +9,15 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable, Sequence
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Any
 
 import dns.asyncresolver
 import dns.exception
 import dns.name
 import dns.rdatatype
+
+from isola_lifecycle.sandbox.ranges import Blocked, is_mapped
 
 Address = IPv4Address | IPv6Address
 
@@ -95,6 +97,16 @@ class Upstream:
             return ()
         records: Any = answer.rrset or ()
         return [ip_address(record.address) for record in records]
+
+
+def is_blocked(address: Address, blocked: Blocked) -> bool:
+    """Return whether no sandbox may reach an address.
+
+    Loopback, and `::`, which leads there, are in no list of what policies block; here it is ours.
+    """
+    wanted = ip_network(address)
+    inside = blocked.around(wanted) is not None
+    return inside or not address.is_global or is_mapped(wanted)
 
 
 def keep_alive(writer: asyncio.StreamWriter) -> None:

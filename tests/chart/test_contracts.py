@@ -19,7 +19,7 @@ from isola_gateway.admission import Limits
 from isola_lifecycle.naming import EGRESS_CONTROL_PORT, SIDECAR_PORT
 from isola_operator.manifests.network import ClusterDns
 from isola_operator.manifests.pod import labels
-from isola_operator.ranges import Configured
+from isola_store.ranges import Configured
 
 if TYPE_CHECKING:
     from chart.rendering import Chart, Manifests
@@ -135,6 +135,7 @@ def test_the_exporter_reads_what_was_installed(chart: Chart) -> None:
 def test_the_way_out_by_name_reads_what_was_installed(chart: Chart) -> None:
     values = {
         "sandboxNamespace": {"name": "elsewhere"},
+        "operator": {"network": {"blockedCIDRs": ["14.0.0.0/8"]}},
         "egress": {
             "enabled": True,
             "ports": [443, 5432],
@@ -154,10 +155,17 @@ def test_the_way_out_by_name_reads_what_was_installed(chart: Chart) -> None:
         ports=(443, 5432),
         most_connections=7,
         idle_seconds=60,
+        discovery=True,
+        ranges=Configured(further=(ip_network("14.0.0.0/8"),)),
         nameservers=("9.9.9.9", "2620:fe::fe"),
         log_level="debug",
         dev_mode=True,
     )
+    way_out = operator(manifests)
+    assert way_out.egress_service == "isola-egress"
+    assert (way_out.egress.namespace, way_out.egress.ports) == ("isola-system", (443, 5432))
+    pod = manifests.named("Deployment", "isola-egress")["spec"]["template"]["metadata"]
+    assert selects(way_out.egress.labels, pod["labels"])
     asking = gateway(manifests)
     assert (asking.own_namespace, asking.egress_service) == ("isola-system", "isola-egress")
 

@@ -156,6 +156,11 @@ def test_nothing_is_granted_cluster_wide_but_to_read_where_the_cluster_s_ranges_
     ]
 
 
+def test_the_way_out_by_name_reads_the_ranges_too(chart: Chart) -> None:
+    (binding,) = chart.render(WITH_EGRESS).of("ClusterRoleBinding")
+    assert {each["name"] for each in binding["subjects"]} == {"isola-operator", "isola-egress"}
+
+
 def test_nothing_is_granted_cluster_wide_where_the_ranges_are_configured(chart: Chart) -> None:
     manifests = chart.render({"operator": {"network": {"discoverRanges": False}}})
     assert manifests.of("ClusterRole") == manifests.of("ClusterRoleBinding") == []

@@ -18,11 +18,11 @@ from isola_lifecycle.sandbox.intents import Asker, change_network
 from isola_lifecycle.sandbox.network import NOTHING, Network, network_of
 from isola_operator.__main__ import run, utc_now
 from isola_operator.policies import policies_path
-from isola_operator.ranges import NODES_PATH, Configured
 from isola_operator.settings import Settings
 from isola_store.client import MERGE_PATCH, KubernetesClient
 from isola_store.kubernetes import KubernetesSandboxes
 from isola_store.port import Draft, Sandbox
+from isola_store.ranges import NODES_PATH, Configured
 from support.kubelet import PODS, Kubelet
 from support.kubernetes_server import NAMESPACE, ApiServer, free_port
 from support.store import SPEC, unique

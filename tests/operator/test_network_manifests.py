@@ -19,14 +19,14 @@ from isola_operator.manifests.network import (
     rate_annotations,
 )
 from isola_operator.manifests.pod import PodSettings, build, labels
-from isola_operator.ranges import (
+from isola_store.port import Sandbox
+from isola_store.ranges import (
     ClusterRanges,
     Configured,
     Holder,
     decode_node,
     decode_service_ranges,
 )
-from isola_store.port import Sandbox
 from support.store import NOW, SPEC
 from support.stories import UID
 

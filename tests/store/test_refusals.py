@@ -27,6 +27,9 @@ from support.stories import NOT_READY, PENDING, READY, SCHEDULED, STARTED
 
 pytestmark = pytest.mark.apiserver
 
+# 239 characters.
+LONG = f"{'a' * 60}.{'b' * 60}.{'c' * 60}.{'d' * 51}.com"
+
 APPEND_ONLY = "the log is append-only"
 
 
@@ -267,6 +270,31 @@ def test_what_a_sandbox_was_promised_cannot_be_changed(
         ({**SPEC, "network": {"allowedEgressCIDRs": ["2001:db8::/32"]}}, "needs allowIPv6Egress"),
         ({**SPEC, "network": {"nameservers": ["dns.example"]}}, "is not an IP address"),
         ({**SPEC, "network": {"allowedEgressCIDRs": ["10.0.0.0/8"] * 17}}, "at most 16"),
+        *(
+            ({**SPEC, "network": {"allowedEgressDomains": [text]}}, complaint)
+            for text, complaint in (
+                ("https://example.com", "is no name"),
+                ("Example.com", "is no name"),
+                ("*", "is no name"),
+                ("*.com", "is no name"),
+                ("a.*.com", "is no name"),
+                ("example.com.", "is no name"),
+                ("1.2.3.4", "is no name"),
+                ("bücher.example", "is no name"),
+                ("example.com:0", "is no name"),
+                ("example.com:65536", "has no port from 1 to 65535"),
+            )
+        ),
+        ({**SPEC, "network": {"allowedEgressDomains": ["a.com"] * 33}}, "at most 32"),
+        ({**SPEC, "network": {"allowedEgressDomains": [LONG] * 5}}, "over 1024 characters"),
+        *(
+            ({**SPEC, "network": {"allowedEgressDomains": [], **other}}, "goes round")
+            for other in (
+                {"allowInternetEgress": True},
+                {"allowClusterDNS": True},
+                {"nameservers": ["1.1.1.1"]},
+            )
+        ),
         ({**SPEC, "network": {"egressRateLimitBytesPerSecond": 0}}, "greater than or equal to 1"),
         ({**SPEC, "rootfsSnapshotSources": [{"snapshotName": "a"}] * 2}, "needs a containerName"),
         (

@@ -158,4 +158,9 @@ def _fixed(present: Network, wanted: Network) -> tuple[str, str] | None:
             "gVisor reads the rate once, at the start of the pod: it cannot change afterwards;"
             " give the value that it was created with, or create another sandbox"
         )
+    if (wanted.domains is None) != (present.domains is None):
+        return "allowedEgressDomains", (
+            "a pod's name servers are fixed at its start: give it, perhaps empty, where the sandbox"
+            " was created with it, and leave it out where it was not"
+        )
     return None

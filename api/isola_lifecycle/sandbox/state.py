@@ -107,6 +107,10 @@ class State(NamedTuple):
         lifetime = self.lifetime(promised)
         return self.accepted_at + lifetime if self.accepted_at and lifetime else None
 
+    def network_in_force(self, promised: Network) -> Network:
+        """Return what it can reach, where its specification says `promised`."""
+        return promised if self.network is None else self.network
+
     def network_wanted(self, promised: Network) -> Network:
         """Return what it should be able to reach, where its specification says `promised`."""
         return next(n for n in (self.network_asked, self.network, promised) if n is not None)

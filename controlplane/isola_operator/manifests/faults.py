@@ -14,6 +14,7 @@ from isola_lifecycle import naming
 from isola_lifecycle.sandbox import network as networks
 from isola_lifecycle.sandbox.network import Network, network_of
 from isola_lifecycle.sandbox.ranges import Blocked
+from isola_operator.manifests.network import NOT_INSTALLED, Egress
 
 Json = Mapping[str, Any]
 
@@ -22,12 +23,13 @@ _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _HOST_FIELDS = ("hostNetwork", "hostPID", "hostIPC")
 
 
-def faults(spec: Json, blocked: Blocked) -> tuple[str, ...]:
+def faults(spec: Json, blocked: Blocked, by_name: Egress = NOT_INSTALLED) -> tuple[str, ...]:
     """Return every fault of a Sandbox's `spec`, in the order of its fields.
 
     Args:
         spec: The specification.
         blocked: What no sandbox may reach.
+        by_name: Where the egress component is.
     """
     template = _mapping(_mapping(spec.get("podTemplate")).get("spec"))
     return (
@@ -35,15 +37,25 @@ def faults(spec: Json, blocked: Blocked) -> tuple[str, ...]:
         *_of_containers(template, "containers"),
         *_of_containers(template, "initContainers"),
         *_of_volumes(template),
-        *network_faults(network_of(spec.get("network")), blocked),
+        *network_faults(network_of(spec.get("network")), blocked, by_name),
         *_of_what_is_not_there_yet(spec),
     )
 
 
-def network_faults(network: Network, blocked: Blocked) -> Iterator[str]:
+def network_faults(
+    network: Network, blocked: Blocked, by_name: Egress = NOT_INSTALLED
+) -> Iterator[str]:
     """Yield what cannot be given of network settings."""
     for field, message in networks.faults(network, blocked):
         yield f"spec.network.{field}: {message}"
+    if network.domains is None:
+        return
+    at = "spec.network.allowedEgressDomains"
+    if not by_name.addresses:
+        yield f"{at}: this installation has no way out by name: set egress.enabled in its values"
+    elif missing := sorted(set(network.ports) - set(by_name.ports)):
+        told = ", ".join(map(str, missing))
+        yield f"{at}: the way out by name leads to no port {told}: add it to egress.ports"
 
 
 def _of_the_pod(template: Json) -> Iterator[str]:

@@ -50,8 +50,32 @@ class ClusterDns:
     labels: Mapping[str, str] = field(default_factory=lambda: {"k8s-app": "kube-dns"})
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Egress:
+    """Where the egress component is, through which sandboxes reach names.
+
+    Attributes:
+        namespace: Of its pods.
+        labels: Of its pods.
+        ports: To which names can be connected through it; none where it is not installed.
+        addresses: Of its Service; none while they are not known.
+    """
+
+    namespace: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict[str, str])
+    ports: tuple[int, ...] = ()
+    addresses: tuple[str, ...] = ()
+
+
+NOT_INSTALLED = Egress()
+
+
 def build_policy(
-    sandbox: Sandbox, network: Network, blocked: Blocked, dns: ClusterDns
+    sandbox: Sandbox,
+    network: Network,
+    blocked: Blocked,
+    dns: ClusterDns,
+    by_name: Egress = NOT_INSTALLED,
 ) -> dict[str, Any] | None:
     """Return the policy that opens what `network` says, or None where that is nothing.
 
@@ -60,8 +84,9 @@ def build_policy(
         network: Settings without faults.
         blocked: What they never open.
         dns: Where the cluster's name servers are.
+        by_name: Where the egress component is.
     """
-    egress = list(_egress(network, blocked, dns))
+    egress = list(_egress(network, blocked, dns, by_name))
     if not egress:
         return None
     return {
@@ -93,20 +118,27 @@ def selected(sandbox: str) -> dict[str, str]:
     }
 
 
-def _egress(network: Network, blocked: Blocked, dns: ClusterDns) -> Iterator[Json]:
+def _egress(network: Network, blocked: Blocked, dns: ClusterDns, by_name: Egress) -> Iterator[Json]:
     if servers := list(_open(network.resolvers, blocked)):
         peers = [{"ipBlock": {"cidr": str(each)}} for each in servers]
         yield {"to": peers, "ports": list(DNS_PORTS)}
     if network.cluster_dns:
-        peer = {
-            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": dns.namespace}},
-            "podSelector": {"matchLabels": dict(dns.labels)},
-        }
-        yield {"to": [peer], "ports": list(DNS_PORTS)}
+        yield {"to": [_pods(dns.namespace, dns.labels)], "ports": list(DNS_PORTS)}
+    if network.domains is not None:
+        ports = [{"protocol": "TCP", "port": port} for port in network.ports]
+        peer = _pods(by_name.namespace, by_name.labels)
+        yield {"to": [peer], "ports": [*DNS_PORTS, *ports]}
     for wanted in _open(_ranges(network), blocked):
         held = blocked.inside(wanted)
         cut_out = {"except": list(held)} if held else {}
         yield {"to": [{"ipBlock": {"cidr": str(wanted), **cut_out}}]}
+
+
+def _pods(namespace: str, labels: Mapping[str, str]) -> Json:
+    return {
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}},
+        "podSelector": {"matchLabels": dict(labels)},
+    }
 
 
 def _ranges(network: Network) -> Iterator[str]:
@@ -123,14 +155,17 @@ def _open(texts: Iterable[str], blocked: Blocked) -> Iterator[Range]:
     return (each for each in dict.fromkeys(wanted) if blocked.around(each) is None)
 
 
-def dns_of(network: Network, template: Json) -> dict[str, Any]:
+def dns_of(network: Network, template: Json, by_name: Egress = NOT_INSTALLED) -> dict[str, Any]:
     """Return `dnsPolicy` and `dnsConfig` of a pod.
 
     Args:
         network: Its settings.
         template: `dnsConfig` of its template. Where the cluster resolves names, its search domains
             and options stay. Its name servers never do: `spec.network` has those.
+        by_name: Where the egress component is.
     """
+    if network.domains is not None:
+        return {"dnsPolicy": "None", "dnsConfig": _resolved_by(by_name.addresses)}
     servers = {"nameservers": list(network.resolvers)} if network.resolvers else {}
     if network.cluster_dns:
         kept = {key: template[key] for key in ("searches", "options") if template.get(key)}
@@ -139,6 +174,15 @@ def dns_of(network: Network, template: Json) -> dict[str, Any]:
         options = [{"name": "ndots", "value": "1"}]
         return {"dnsPolicy": "None", "dnsConfig": {**servers, "options": options}}
     return {"dnsPolicy": "None", "dnsConfig": SINK_DNS}
+
+
+def _resolved_by(addresses: tuple[str, ...]) -> dict[str, Any]:
+    # A replica that is going takes a question with it: the next attempt meets another one.
+    options = {"timeout": "2", "attempts": "4", "ndots": "1"}
+    return {
+        "nameservers": list(addresses),
+        "options": [{"name": name, "value": value} for name, value in options.items()],
+    }
 
 
 def rate_annotations(network: Network) -> dict[str, str]:

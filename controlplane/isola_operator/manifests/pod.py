@@ -13,7 +13,7 @@ from typing import Any
 
 from isola_lifecycle import naming
 from isola_lifecycle.sandbox.network import Network
-from isola_operator.manifests.network import dns_of, rate_annotations
+from isola_operator.manifests.network import NOT_INSTALLED, Egress, dns_of, rate_annotations
 from isola_operator.manifests.ownership import OWN_LABELS, owner_of
 from isola_store.port import Sandbox
 
@@ -54,8 +54,17 @@ class PodSettings:
     version: str = ""
 
 
-def build(sandbox: Sandbox, network: Network, settings: PodSettings) -> dict[str, Any]:
-    """Return the manifest of the pod of a sandbox whose spec and network have no faults."""
+def build(
+    sandbox: Sandbox, network: Network, settings: PodSettings, by_name: Egress = NOT_INSTALLED
+) -> dict[str, Any]:
+    """Return the manifest of the pod of a sandbox whose spec and network have no faults.
+
+    Args:
+        sandbox: Whose pod it is.
+        network: What it may reach.
+        settings: What the installation decides.
+        by_name: Where the egress component is.
+    """
     template: Json = sandbox.spec.get("podTemplate") or {}
     metadata: Json = template.get("metadata") or {}
     return {
@@ -77,8 +86,16 @@ def build(sandbox: Sandbox, network: Network, settings: PodSettings) -> dict[str
             },
             "ownerReferences": [owner_of(sandbox, blocks=True)],
         },
-        "spec": _spec(template.get("spec") or {}, network, settings),
+        "spec": {
+            **_spec(template.get("spec") or {}, settings),
+            **dns_of(network, _dns_config(template), by_name),
+        },
     }
+
+
+def _dns_config(template: Json) -> Json:
+    spec: Json = template.get("spec") or {}
+    return spec.get("dnsConfig") or {}
 
 
 def labels(name: str) -> dict[str, str]:
@@ -97,7 +114,7 @@ def _foreign(pairs: Mapping[str, str] | None) -> dict[str, str]:
     return {k: v for k, v in (pairs or {}).items() if not k.startswith(OWN_PREFIXES)}
 
 
-def _spec(template: Json, network: Network, settings: PodSettings) -> dict[str, Any]:
+def _spec(template: Json, settings: PodSettings) -> dict[str, Any]:
     secrets = [{"name": name} for name in settings.image_pull_secrets]
     spec: dict[str, Any] = {
         **template,
@@ -107,7 +124,6 @@ def _spec(template: Json, network: Network, settings: PodSettings) -> dict[str, 
         "shareProcessNamespace": True,
         "runtimeClassName": settings.runtime_class,
         "imagePullSecrets": [*(template.get("imagePullSecrets") or []), *secrets],
-        **dns_of(network, template.get("dnsConfig") or {}),
         "tolerations": _tolerations(template.get("tolerations") or [], settings),
         "containers": [_container(c) for c in template["containers"]],
         "initContainers": [*(template.get("initContainers") or []), _sidecar(settings)],

@@ -13,7 +13,7 @@ from ipaddress import ip_address
 from typing import Any
 
 from isola_lifecycle.sandbox.ranges import Block, Blocked, Range, blocked, range_of
-from isola_store.reflector import Reflector
+from isola_store.reflector import Lister, Reflector
 
 Json = Mapping[str, Any]
 
@@ -172,6 +172,50 @@ class ClusterRanges:
             ("a range that this installation blocks", self._configured.further, []),
         ):
             yield from (Block(each, why) for each in dict.fromkeys(told or found))
+
+
+def cluster_ranges(
+    client: Lister, configured: Configured, *, discovery: bool, own_address: str
+) -> ClusterRanges:
+    """Return what is blocked in a cluster; its copies have to be kept current.
+
+    Args:
+        client: Where from.
+        configured: What the configuration says.
+        discovery: Whether nodes and ServiceCIDRs may be read.
+        own_address: Of this pod, or empty.
+    """
+    found: tuple[Reflector[Holder], ...] = ()
+    if discovery:
+        found = (
+            Reflector(client, NODES_PATH, decode_node),
+            Reflector(client, SERVICE_RANGES_PATH, decode_service_ranges),
+        )
+    return ClusterRanges(configured, *found, own_address=own_address)
+
+
+def configured_in(environment: Mapping[str, str]) -> Configured:
+    """Return what an environment says.
+
+    Raises:
+        ValueError: A variable holds what is no range; the message names it.
+    """
+    return Configured(
+        pods=_read(environment, "ISOLA_POD_CIDRS"),
+        services=_read(environment, "ISOLA_SERVICE_CIDRS"),
+        nodes=_read(environment, "ISOLA_NODE_CIDRS"),
+        further=_read(environment, "ISOLA_BLOCKED_CIDRS"),
+    )
+
+
+def _read(environment: Mapping[str, str], name: str) -> tuple[Range, ...]:
+    found: list[Range] = []
+    for text in filter(None, (t.strip() for t in environment.get(name, "").split(","))):
+        known = range_of(text)
+        if known is None:
+            raise ValueError(f"{name} holds {text!r}; it must hold ranges such as 10.0.0.0/8")
+        found.append(known)
+    return tuple(found)
 
 
 def _name(holder: Holder) -> str:
