@@ -121,7 +121,7 @@ def _process(program: Path, flags: list[str], log: Path) -> Generator[None]:
 
 
 def _wait_ready(url: str, certificate: Path, log: Path) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180  # a machine that builds something meanwhile
     while time.monotonic() < deadline:
         try:
             context = create_default_context(cafile=str(certificate))

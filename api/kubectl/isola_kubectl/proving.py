@@ -1,0 +1,117 @@
+"""`verify`: whether anybody changed what was written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from isola_kubectl.arguments import witness
+from isola_kubectl.errors import FOUND, UnknownError, UsageError
+from isola_kubectl.evidence import Evidence, documents, gathered
+from isola_kubectl.kubectl import Object
+from isola_kubectl.looking import checked
+from isola_kubectl.session import Session
+from isola_kubectl.showing import BOLD, DIM, GREEN, RED, Cell
+from isola_kubectl.verifying import Finding, Judgement, judged
+
+_ONE = "say what is to be verified: NAME, --all, or -f FILE ..."
+
+
+def verify(session: Session) -> int:
+    """Verify the log of one sandbox, of all, or those in files; 1 where something is wrong."""
+    given = session.given
+    if [bool(given.name), given.all, bool(given.file)].count(True) != 1:
+        raise UsageError(_ONE)
+    witnesses = _witnesses(given.witness or ())
+    found = [each for each in _evidence(session) if given.uid in {None, each.uid}]
+    if not found:
+        raise UnknownError("there is nothing to verify")
+    if witnesses and len(found) > 1:
+        raise UsageError(
+            f"{len(found)} logs are to be verified: say with --uid whose witness it is"
+        )
+    logs = [
+        judged(each, gone=not given.file and not each.present, witnesses=witnesses)
+        for each in found
+    ]
+    bad = sum(bool(log.findings) for log in logs)
+    if session.json:
+        session.show({"verified": len(logs), "withFindings": bad, "logs": [_told(x) for x in logs]})
+    else:
+        _show(session, logs, bad)
+    return FOUND if bad else 0
+
+
+def _witnesses(texts: Sequence[str]) -> list[tuple[int, str]]:
+    try:
+        return [witness(text) for text in texts]
+    except ValueError as error:
+        raise UsageError(f"--witness: {error}") from error
+
+
+def _evidence(session: Session) -> list[Evidence]:
+    given = session.given
+    if given.file:
+        return gathered(item for name in given.file for item in _read(session, name))
+    if given.all:
+        # Sandboxes first: what moves to the archive meanwhile is then in both places.
+        objects: list[Object] = session.kubectl.sandboxes()
+    else:
+        checked(given.name)
+        sandbox = session.kubectl.sandbox(given.name)
+        objects = [sandbox] if sandbox else []
+    # Not by label: one that was changed would hide a record.
+    objects += session.kubectl.records()
+    found = gathered(("", item) for item in objects)
+    return [each for each in found if given.all or each.name == given.name]
+
+
+def _read(session: Session, name: str) -> Iterator[tuple[str, Object]]:
+    try:
+        text = session.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{name} cannot be read: {error}") from error
+    return documents(text, name)
+
+
+def _show(session: Session, logs: Sequence[Judgement], bad: int) -> None:
+    screen = session.screen
+    for log in logs:
+        word = Cell("FOUND ", RED) if log.findings else Cell("intact", GREEN)
+        head = (
+            f"  {log.newest} entries, witness {log.newest}:{log.digest}"
+            if log.newest
+            else "  no entries"
+        )
+        name, uid = Cell(log.name or "?", BOLD), Cell(f"  uid {log.uid}", DIM)
+        screen.line(word, "  ", name, uid, "" if log.findings else head)
+        for finding in log.findings:
+            screen.line("        ", f"{_where(finding)}: {finding.message}")
+    verified = f"{len(logs)} log{'s' if len(logs) > 1 else ''} verified"
+    screen.line(f"{verified}, {bad} with findings" if bad else f"{verified}, nothing found")
+
+
+def _where(finding: Finding) -> str:
+    places = f" in {' and '.join(finding.places)}" if finding.places else ""
+    field = f", {finding.field}" if finding.field else ""
+    return f"#{finding.sequence}{field}{places}"
+
+
+def _told(log: Judgement) -> dict[str, Any]:
+    return {
+        "id": log.name,
+        "uid": log.uid,
+        "intact": not log.findings,
+        "newest": log.newest,
+        "witness": f"{log.newest}:{log.digest}",
+        "findings": [
+            {
+                "sequence": finding.sequence,
+                "field": finding.field,
+                "places": list(finding.places),
+                "message": finding.message,
+            }
+            for finding in log.findings
+        ],
+    }
