@@ -14,6 +14,10 @@ OPERATOR = "operator"
 GATEWAY = "gateway"
 UPLOADER = "uploader"
 
+# On whose behalf something is done that came past the gateway. The API server tells who asks it to
+# nobody but its admission policies, and those cannot write into an object that is deleted.
+UNKNOWN_CALLER = "unknown (Kubernetes API)"
+
 # Keys of `data` that mean the same in every log.
 PHASE = "phase"
 TRACEPARENT = "traceparent"
@@ -43,6 +47,18 @@ class Meaning(Generic[T, R, K]):
     true: tuple[R, ...]
     false: tuple[R, ...] = ()
     data: tuple[K, ...] = ()
+
+
+def asker(told: str, *, vouched: bool) -> str:
+    """Return the caller of whom an object's annotation tells.
+
+    Args:
+        told: What it says; empty where it is not there.
+        vouched: Whether the API server lets nobody say that of somebody else.
+    """
+    if not told:
+        return UNKNOWN_CALLER
+    return told if vouched else f"{told} (unverified)"
 
 
 def on_behalf(writer: str, caller: str) -> str:

@@ -190,3 +190,22 @@ strategy:
     maxSurge: 1
     maxUnavailable: 0
 {{- end -}}
+
+{{/* Where admission policies apply: in the sandbox namespace, whose name Kubernetes itself writes into this label. */}}
+{{- define "isola.sandboxNamespaceSelector" -}}
+namespaceSelector:
+  matchLabels:
+    kubernetes.io/metadata.name: {{ .Values.sandboxNamespace.name | quote }}
+{{- end -}}
+
+{{/* What serves MutatingAdmissionPolicy: v1 since Kubernetes 1.36, v1beta1 in 1.34 and 1.35 where it was switched on; or
+     nothing, and then those who come past the gateway stay unknown. */}}
+{{- define "isola.mutatingPolicyVersion" -}}
+{{- range list "v1" "v1beta1" -}}
+{{- $api := printf "admissionregistration.k8s.io/%s" . -}}
+{{- if $.Capabilities.APIVersions.Has (printf "%s/MutatingAdmissionPolicy" $api) -}}
+{{- $api -}}
+{{- break -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}

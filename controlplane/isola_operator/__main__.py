@@ -147,6 +147,7 @@ def _cluster(client: KubernetesClient, settings: Settings) -> Cluster:
         policies=_policies(client, settings),
         namespace=namespace,
         archivist=Archivist(KubernetesRecords(client, namespace), client, namespace),
+        vouched=settings.admission_policies,
         settings=PodSettings(
             runtime_class=settings.runtime_class,
             sidecar_image=settings.sidecar_image,

@@ -39,6 +39,8 @@ class Settings:
         own_address: Of this pod, or empty.
         egress_service: Service of the egress component, or empty where it is not installed.
         egress: Where its pods are, and to which ports they lead.
+        admission_policies: Whether the API server holds everybody to the chart's policies, by which
+            nobody but the gateway may say who asked for a sandbox.
         metrics_port: Port of `/metrics`.
         health_port: Port of `/healthz` and `/readyz`.
         leader_election: Whether to take turns with other replicas.
@@ -64,6 +66,7 @@ class Settings:
     own_address: str = ""
     egress_service: str = ""
     egress: Egress = field(default_factory=Egress)
+    admission_policies: bool = False
     metrics_port: int = 8080
     health_port: int = 8081
     leader_election: bool = False
@@ -97,6 +100,7 @@ def settings_from(environment: Mapping[str, str]) -> Settings:
         own_address=environment.get("ISOLA_POD_IP", ""),
         egress_service=environment.get("ISOLA_EGRESS_SERVICE", ""),
         egress=_egress(environment),
+        admission_policies=_flag(environment, "ISOLA_ADMISSION_POLICIES"),
         metrics_port=_port(environment, "ISOLA_METRICS_PORT", 8080),
         health_port=_port(environment, "ISOLA_HEALTH_PORT", 8081),
         leader_election=_flag(environment, "ISOLA_LEADER_ELECTION"),

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from isola_lifecycle import naming
+from isola_lifecycle.catalogue import asker
 from isola_lifecycle.durations import span
 from isola_lifecycle.errors import AlreadyExistsError, NotFoundError, RejectedError
 from isola_lifecycle.sandbox.commands import (
@@ -60,6 +61,7 @@ class Cluster:
         namespace: Where both live.
         settings: What every pod gets.
         archivist: Keeps what the sandboxes cannot.
+        vouched: Whether the API server vouches for what a Sandbox says of who asked for it.
     """
 
     client: KubernetesClient
@@ -70,6 +72,7 @@ class Cluster:
     namespace: str
     settings: PodSettings
     archivist: Archivist
+    vouched: bool
 
     def recall(self, name: str) -> Sandbox | None:
         """Return the Sandbox from the local copy, or None."""
@@ -78,6 +81,7 @@ class Cluster:
     async def observe(self, sandbox: Sandbox, state: State, *, now: datetime) -> Observation:
         """Return what is seen of a sandbox's world."""
         spec, lifetime = sandbox.spec, sandbox.spec.get("timeoutSeconds")
+        told = sandbox.annotations.get(naming.CALLER_ANNOTATION, "")
         seen = Observation(
             now=now,
             deleting=sandbox.deleting,
@@ -85,7 +89,7 @@ class Cluster:
             startup_timeout=span(spec.get("startupTimeoutSeconds", 90)),
             lifetime=span(lifetime) if lifetime else None,
             spec_faults=faults(spec, self.policies.ranges.blocked(), self.policies.way_out.now()),
-            caller=sandbox.annotations.get(naming.CALLER_ANNOTATION, ""),
+            caller=asker(told, vouched=self.vouched),
             request_id=sandbox.annotations.get(naming.REQUEST_ID_ANNOTATION, ""),
             traceparent=sandbox.annotations.get(naming.TRACEPARENT_ANNOTATION, ""),
             network=network_of(spec.get("network")),

@@ -73,6 +73,7 @@ def test_the_operator_reads_what_was_installed(chart: Chart) -> None:
     assert operator(chart.render(values)) == isola_operator.settings.Settings(
         namespace="elsewhere",
         own_namespace="isola-system",
+        admission_policies=True,
         identity="isola-operator-0",
         sidecar_image="ghcr.io/isola-run/isola-sandbox-sidecar:7",
         sidecar_pull_policy="Always",

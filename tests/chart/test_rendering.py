@@ -21,6 +21,11 @@ OF_NO_NAMESPACE = {
     "CustomResourceDefinition",
     "ClusterRole",
     "ClusterRoleBinding",
+    *(
+        f"{judging}AdmissionPolicy{binding}"
+        for judging in ("Validating", "Mutating")
+        for binding in ("", "Binding")
+    ),
 }
 DIGEST = "sha256:" + "0" * 64
 
@@ -70,6 +75,7 @@ EVERYTHING_SET: Values = {
         "logging": {"level": "debug", "devMode": True},
         "podAnnotations": {"a": "b"},
     },
+    "admissionPolicies": {"enabled": False},
     "dashboards": {"enabled": True, "additionalLabels": {"a": "on"}},
     "apiGateway": {
         "replicaCount": 2,
@@ -234,6 +240,7 @@ def test_the_operator_is_told_all_it_must_know(chart: Chart) -> None:
         "ISOLA_SANDBOX_SIDECAR_IMAGE": f"ghcr.io/isola-run/isola-sandbox-sidecar:{VERSION}",
         "ISOLA_SANDBOX_SIDECAR_IMAGE_PULL_POLICY": "IfNotPresent",
         "ISOLA_RUNTIME_CLASS": "gvisor",
+        "ISOLA_ADMISSION_POLICIES": "true",
         "ISOLA_LEADER_ELECTION": "false",
         "ISOLA_LOG_LEVEL": "info",
         "ISOLA_DEV_MODE": "false",
@@ -260,6 +267,7 @@ def test_values_reach_the_operator(chart: Chart) -> None:
         "ISOLA_SANDBOX_SIDECAR_IMAGE": f"registry.example/mirror/isola-sandbox-sidecar@{DIGEST}",
         "ISOLA_SANDBOX_SIDECAR_IMAGE_PULL_POLICY": "Always",
         "ISOLA_RUNTIME_CLASS": "gvisor-kvm",
+        "ISOLA_ADMISSION_POLICIES": "false",
         "ISOLA_PRIORITY_CLASS": "low",
         "ISOLA_IMAGE_PULL_SECRETS": "pull",
         "ISOLA_LEADER_ELECTION": "true",

@@ -64,6 +64,7 @@ class Scene:
             "namespace": NAMESPACE,
             "own_namespace": "default",
             "sidecar_image": "sidecar:1",
+            "admission_policies": True,  # so that what a test says of its caller is believed
             "kubeconfig": self.kubeconfig,
             "metrics_port": free_port(),
             "health_port": free_port(),

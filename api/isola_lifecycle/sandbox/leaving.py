@@ -9,8 +9,10 @@ removed by force; an archive that takes nothing is given up, and that is recorde
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
+from isola_lifecycle.catalogue import OPERATOR, UNKNOWN_CALLER, on_behalf
 from isola_lifecycle.log import Fact, Status
 from isola_lifecycle.sandbox.causes import is_given_up
 from isola_lifecycle.sandbox.commands import (
@@ -94,12 +96,13 @@ def _termination(state: State, seen: Observation) -> Fact:
 
 
 def _deletion_of_the_object() -> Fact:
-    return fact(
+    deleted = fact(
         Type.TERMINATION_REQUESTED,
         Reason.OBJECT_DELETED,
         "The Sandbox object was deleted through the Kubernetes API; by whom is not known to Isola,"
         " the API server's audit log tells",
     )
+    return replace(deleted, actor=on_behalf(OPERATOR, UNKNOWN_CALLER))
 
 
 def removal(seen: Observation) -> tuple[Command, ...]:

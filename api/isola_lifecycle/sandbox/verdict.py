@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from isola_lifecycle.catalogue import UNKNOWN_CALLER
 from isola_lifecycle.log import Condition, Status
 from isola_lifecycle.sandbox.conditions import Reason, Type
 from isola_lifecycle.sandbox.fold import State, fold
@@ -144,7 +145,7 @@ def _of_an_end(state: State, entries: Sequence[Condition], decided: Condition) -
 def _of_a_request(state: State, entries: Sequence[Condition], asked: Condition) -> Verdict:
     ending = _known(REQUESTS, asked.reason)
     _, _, caller = asked.actor.partition(" on behalf of ")
-    by = f", by {caller}" if caller else ""
+    by = f", by {caller}" if caller not in {"", UNKNOWN_CALLER} else ""
     request = f" (request {asked.request_id})" if asked.request_id else ""
     when = _when(entries, asked.last_transition_time)
     left = "" if state.terminated else ", and its removal is under way"

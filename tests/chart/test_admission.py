@@ -1,0 +1,322 @@
+"""Who asked and who wrote, as the API server vouches for it: the policies, tried by real users."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chart.rendering import Chart
+from isola_lifecycle.archive import Segment, Subject
+from isola_lifecycle.codec import encode, encode_segment
+from isola_lifecycle.log import Fact, Log
+from isola_lifecycle.sandbox.fold import extend
+from isola_operator.__main__ import run
+from isola_operator.settings import Settings
+from support.cluster import until
+from support.kubernetes_server import ApiServer, free_port
+from support.store import NOW, SPEC, unique
+from support.stories import ACCEPTED, POD_CREATED, START, log_of
+
+pytestmark = pytest.mark.apiserver
+
+# Namespaces of their own: policies are cluster-wide, and other tests write logs as they like.
+RELEASE_NAMESPACE, SANDBOX_NAMESPACE = "vouching", "vouched"
+RELEASE = ("isola", "--namespace", RELEASE_NAMESPACE)
+VALUES = {"sandboxNamespace": {"name": SANDBOX_NAMESPACE}, "crds": {"enabled": False}}
+COMPONENTS = ("operator", "api-gateway")
+PREFIX = "isola.run/"
+REQUEST = {
+    f"{PREFIX}requested-by": "10.0.0.7",
+    f"{PREFIX}request-id": "r-1",
+    f"{PREFIX}traceparent": "00-1-2-01",
+    f"{PREFIX}request-digest": "d-1",
+}
+ALICE = "alice (Kubernetes API)"
+
+
+@dataclass(frozen=True)
+class Somebody:
+    """A user of the API server.
+
+    Attributes:
+        server: Which.
+        flags: By which kubectl makes them known.
+    """
+
+    server: ApiServer
+    flags: tuple[str, ...]
+
+    def kubectl(self, *words: str, body: object = None) -> tuple[str, str]:
+        """Return what kubectl prints, and what it complains about."""
+        stdin = "" if body is None else json.dumps(body)
+        done = self.server.run_kubectl(
+            f"--namespace={SANDBOX_NAMESPACE}", *self.flags, *words, stdin=stdin
+        )
+        return done.stdout, done.stderr if done.returncode else ""
+
+    def create(self, *flags: str, **annotations: str) -> tuple[dict[str, Any], str]:
+        """Create a sandbox; return it, or the refusal."""
+        body = {
+            "apiVersion": "sandbox.isola.run/v1alpha1",
+            "kind": "Sandbox",
+            "metadata": {
+                "name": unique("asked"),
+                "annotations": {**annotations, "team": "a"} if annotations else None,
+            },
+            "spec": SPEC,
+        }
+        out, refusal = self.kubectl("create", "-o", "json", "-f", "-", *flags, body=body)
+        return json.loads(out or "{}"), refusal
+
+    def patch(self, name: str, body: object, *flags: str) -> str:
+        """Patch a sandbox; return the refusal, or empty."""
+        patch = f"--patch={json.dumps(body)}"
+        return self.kubectl("patch", "sandbox", name, "--type=merge", patch, *flags)[1]
+
+    def append(self, sandbox: dict[str, Any], *facts: Fact, actor: str) -> str:
+        """Write a log that begins with these facts; return the refusal, or empty."""
+        uid = sandbox["metadata"]["uid"]
+        told = [replace(fact, actor=actor) for fact in facts]
+        entries = extend(Log(uid), told, at=NOW, generation=1)
+        items = [encode(entry) for entry in reversed(entries)]
+        name = sandbox["metadata"]["name"]
+        return self.patch(name, {"status": {"conditions": items}}, "--subresource=status")
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Everybody around."""
+
+    admin: Somebody
+    alice: Somebody
+    operator: Somebody
+    gateway: Somebody
+
+
+@pytest.fixture(scope="module")
+def scene(chart: Chart, api_server: ApiServer) -> Iterator[Scene]:
+    """The chart, installed with its policies; Alice may do to sandboxes whatever there is."""
+    live = replace(chart, kubeconfig=str(api_server.kubeconfig))
+    admin = Somebody(api_server, ())
+    admin.kubectl("create", "namespace", SANDBOX_NAMESPACE)
+    live.run("install", *RELEASE, ".", "--create-namespace", values=VALUES)
+
+    def account(name: str) -> Somebody:
+        token, refusal = admin.kubectl("create", "token", name, f"--namespace={RELEASE_NAMESPACE}")
+        assert refusal == ""
+        return Somebody(api_server, (f"--token={token.strip()}",))
+
+    resources = "sandboxes.sandbox.isola.run,sandboxes.sandbox.isola.run/status,"
+    resources += "sandboxrecords.sandbox.isola.run"
+    admin.kubectl("create", "role", "alice", "--verb=*", f"--resource={resources}")
+    admin.kubectl("create", "rolebinding", "alice", "--role=alice", "--user=alice")
+    # kubectl reads what it patches; the components themselves do not.
+    readers = [f"--serviceaccount={RELEASE_NAMESPACE}:isola-{who}" for who in COMPONENTS]
+    reading = ("--verb=get", "--resource=sandboxes.sandbox.isola.run/status")
+    admin.kubectl("create", "role", "reading", *reading)
+    admin.kubectl("create", "rolebinding", "reading", "--role=reading", *readers)
+    alice = Somebody(api_server, ("--as=alice",))
+    scene = Scene(admin, alice, *(account(f"isola-{who}") for who in COMPONENTS))
+    # The API server takes up policies a moment after they are there.
+    until(lambda: named(alice), seconds=60, what="the mutating policy")
+    until(lambda: alice.create("--dry-run=server", **REQUEST)[1], seconds=60, what="callers")
+    probe, _ = admin.create()
+    until(lambda: alice.append(probe, ACCEPTED, actor="alice"), seconds=60, what="writers")
+    yield scene
+    live.run("uninstall", *RELEASE)
+    admin.kubectl("delete", "namespace", SANDBOX_NAMESPACE, "--wait=false")
+
+
+def named(somebody: Somebody) -> str:
+    """Return who asked for a sandbox that somebody creates, as its object says."""
+    sandbox, refusal = somebody.create("--dry-run=server")
+    assert refusal == ""
+    return asked_by(sandbox)
+
+
+def asked_by(sandbox: dict[str, Any]) -> str:
+    annotations: dict[str, str] = sandbox["metadata"].get("annotations", {})
+    return annotations.get(f"{PREFIX}requested-by", "")
+
+
+def test_the_api_server_writes_who_creates_a_sandbox_whatever_they_say(scene: Scene) -> None:
+    assert named(scene.alice) == ALICE
+    assert named(scene.admin) == "tests (Kubernetes API)"
+    forged, _ = scene.alice.create(**{f"{PREFIX}requested-by": "bob (Kubernetes API)"})
+    assert asked_by(forged) == ALICE
+    assert forged["metadata"]["annotations"]["team"] == "a"
+
+
+def test_the_gateway_alone_tells_of_callers_and_requests_of_its_own(scene: Scene) -> None:
+    sandbox, refusal = scene.gateway.create(**REQUEST)
+    assert refusal == ""
+    assert REQUEST.items() <= sandbox["metadata"]["annotations"].items()
+    assert asked_by(scene.gateway.create()[0]) == ""  # and what it does not tell, nobody adds
+
+
+@pytest.mark.parametrize("key", ["request-id", "traceparent", "request-digest"])
+def test_nobody_else_tells_of_a_request_to_the_gateway(scene: Scene, key: str) -> None:
+    for somebody in (scene.alice, scene.admin):
+        _, refusal = somebody.create(**{f"{PREFIX}{key}": "x"})
+        assert "tell of a request to Isola's gateway, which alone writes them" in refusal
+
+
+@pytest.mark.parametrize("value", ["mallory", None])
+@pytest.mark.parametrize("key", list(REQUEST))
+def test_what_was_told_at_creation_stays(scene: Scene, key: str, value: str | None) -> None:
+    sandbox, _ = scene.gateway.create(**REQUEST)
+    for somebody in (scene.alice, scene.admin, scene.operator):
+        name = sandbox["metadata"]["name"]
+        refusal = somebody.patch(name, {"metadata": {"annotations": {key: value}}})
+        assert "are written with the sandbox and stay as they are" in refusal
+    other, _ = scene.alice.create()
+    change = {"metadata": {"annotations": {f"{PREFIX}request-id": "r-2"}}}
+    assert "stay as they are" in scene.alice.patch(other["metadata"]["name"], change)
+
+
+def test_everything_else_about_a_sandbox_can_be_changed_as_before(scene: Scene) -> None:
+    sandbox, _ = scene.gateway.create(**REQUEST)
+    name = sandbox["metadata"]["name"]
+    change = {"metadata": {"annotations": {"team": "b"}, "labels": {"a": "b"}}}
+    assert scene.alice.patch(name, change) == ""
+    assert scene.operator.patch(name, {"metadata": {"finalizers": ["a.example/b"]}}) == ""
+    assert scene.operator.patch(name, {"metadata": {"finalizers": None}}) == ""
+    assert scene.alice.kubectl("delete", "sandbox", name)[1] == ""
+
+
+def test_nobody_writes_a_log_but_isola_s_components(scene: Scene) -> None:
+    sandbox, _ = scene.alice.create()
+    for somebody, name in ((scene.alice, "alice"), (scene.admin, "tests")):
+        refusal = somebody.append(sandbox, ACCEPTED, actor="operator")
+        assert f"logs are written by Isola alone, and {name} is none of its components" in refusal
+
+
+@pytest.mark.parametrize("actor", ["operator", "operator on behalf of 10.0.0.7"])
+def test_each_component_writes_under_its_own_name(scene: Scene, actor: str) -> None:
+    sandbox, _ = scene.alice.create()
+    refusal = scene.gateway.append(sandbox, ACCEPTED, actor=actor)
+    assert "the actor of this one must be gateway, by itself or on behalf of somebody" in refusal
+    assert scene.operator.append(sandbox, ACCEPTED, actor=actor) == ""
+    mine = actor.replace("operator", "gateway")
+    other, _ = scene.alice.create()
+    assert "must be operator" in scene.operator.append(other, ACCEPTED, actor=mine)
+    assert "must be operator" in scene.operator.append(other, ACCEPTED, actor=f"{actor[:8]}s")
+    assert scene.gateway.append(other, ACCEPTED, actor=mine) == ""
+
+
+def test_entries_of_others_that_are_there_already_do_not_count(scene: Scene) -> None:
+    sandbox, _ = scene.alice.create()
+    assert scene.operator.append(sandbox, ACCEPTED, actor="operator") == ""
+    name, uid = sandbox["metadata"]["name"], sandbox["metadata"]["uid"]
+    first = extend(Log(uid), [ACCEPTED], at=NOW, generation=1)
+    log = Log(uid, first)
+    second = extend(log, [replace(POD_CREATED, actor="gateway")], at=NOW, generation=1)
+    items = [encode(entry) for entry in (*second, *first)]
+    body = {"status": {"conditions": items}}
+    assert scene.gateway.patch(name, body, "--subresource=status") == ""
+
+
+def test_records_are_the_operator_s(scene: Scene) -> None:
+    uid = "33333333-3333-4333-8333-333333333333"
+    subject = Subject(name="forged", uid=uid, created_at=START)
+    segment = Segment(subject=subject, entries=log_of((ACCEPTED,)).entries)
+    body = {
+        "apiVersion": "sandbox.isola.run/v1alpha1",
+        "kind": "SandboxRecord",
+        "metadata": {"name": segment.name},
+        "spec": encode_segment(segment),
+    }
+    _, refusal = scene.alice.kubectl("create", "-f", "-", body=body)
+    assert "alice is none of its components" in refusal
+    assert scene.operator.kubectl("create", "-f", "-", body=body)[1] == ""
+
+
+def test_other_namespaces_are_left_alone(scene: Scene) -> None:
+    elsewhere = Somebody(scene.admin.server, ("--namespace=default",))
+    sandbox, refusal = elsewhere.create(**REQUEST)
+    assert refusal == ""
+    assert REQUEST.items() <= sandbox["metadata"]["annotations"].items()
+    assert elsewhere.append(sandbox, ACCEPTED, actor="tests") == ""
+
+
+@asynccontextmanager
+async def operating(scene: Scene, folder: Path) -> AsyncGenerator[None]:
+    """Run the operator under its own service account."""
+    config = folder / "kubeconfig"
+    config.write_text(scene.admin.server.kubeconfig.read_text())
+    token = scene.operator.flags[0].removeprefix("--token=")
+    scene.admin.server.run_kubectl("config", "unset", "users", f"--kubeconfig={config}")
+    scene.admin.server.run_kubectl(
+        "config", "set-credentials", "tests", f"--token={token}", f"--kubeconfig={config}"
+    )
+    settings = Settings(
+        namespace=SANDBOX_NAMESPACE,
+        own_namespace=RELEASE_NAMESPACE,
+        sidecar_image="sidecar:1",
+        kubeconfig=str(config),
+        admission_policies=True,
+        metrics_port=free_port(),
+        health_port=free_port(),
+    )
+    stop = asyncio.Event()
+    task = asyncio.create_task(run(settings, stop))
+    try:
+        yield
+    finally:
+        stop.set()
+        await task
+
+
+async def entry(scene: Scene, sandbox: dict[str, Any], about: str) -> dict[str, Any]:
+    """Return the first entry of a type, once it is there."""
+    name = sandbox["metadata"]["name"]
+
+    def found() -> Any:
+        out, _ = scene.admin.kubectl("get", "sandbox", name, "-o", "json")
+        entries = json.loads(out).get("status", {}).get("conditions", [])
+        return next((e for e in reversed(entries) if e["type"] == about), None)
+
+    return await asyncio.to_thread(lambda: until(found, seconds=60, what=about))
+
+
+async def test_the_first_entry_names_whoever_created_the_sandbox_with_kubectl(
+    scene: Scene, tmp_path: Path
+) -> None:
+    by_alice, _ = scene.alice.create()
+    by_gateway, _ = scene.gateway.create(**REQUEST)
+    async with operating(scene, tmp_path):
+        accepted = await entry(scene, by_alice, "Accepted")
+        assert accepted["actor"] == f"operator on behalf of {ALICE}"
+        assert "requestId" not in accepted
+        accepted = await entry(scene, by_gateway, "Accepted")
+        assert accepted["actor"] == "operator on behalf of 10.0.0.7"
+        assert accepted["requestId"] == "r-1"
+
+
+async def test_who_deletes_with_kubectl_is_stated_as_unknown(scene: Scene, tmp_path: Path) -> None:
+    sandbox, _ = scene.alice.create()
+    async with operating(scene, tmp_path):
+        await entry(scene, sandbox, "PodCreated")
+        name = sandbox["metadata"]["name"]
+        assert scene.alice.kubectl("delete", "sandbox", name, "--wait=false")[1] == ""
+        asked = await entry(scene, sandbox, "TerminationRequested")
+        assert asked["actor"] == "operator on behalf of unknown (Kubernetes API)"
+        assert asked["reason"] == "ObjectDeleted"
+
+
+def test_without_the_mutating_policy_nobody_can_say_but_their_own_name(scene: Scene) -> None:
+    """As on Kubernetes before 1.36; the last of these tests, because it takes the policy away."""
+    binding = ("mutatingadmissionpolicybinding", f"{RELEASE_NAMESPACE}.isola.callers")
+    assert scene.admin.kubectl("delete", *binding)[1] == ""
+    until(lambda: not named(scene.alice), seconds=60, what="the policy is gone")
+    key = f"{PREFIX}requested-by"
+    _, refusal = scene.alice.create(**{key: "bob (Kubernetes API)"})
+    assert f"isola.run/requested-by says who asks, and you are {ALICE}: leave it out" in refusal
+    assert asked_by(scene.alice.create(**{key: ALICE})[0]) == ALICE

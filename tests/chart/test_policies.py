@@ -1,0 +1,106 @@
+"""Admission policies as rendered: whose they are, where they bind, and on which Kubernetes."""
+
+import pytest
+import yaml
+
+from chart.rendering import RELEASE_NAMESPACE, SANDBOX_NAMESPACE, Chart, Manifest, Manifests
+
+KINDS = tuple(
+    f"{judging}AdmissionPolicy{binding}"
+    for judging in ("Validating", "Mutating")
+    for binding in ("", "Binding")
+)
+MUTATING = "MutatingAdmissionPolicy"
+GROUP = "admissionregistration.k8s.io"
+
+
+def policies(manifests: Manifests) -> list[Manifest]:
+    return [item for item in manifests.items if item["kind"] in KINDS]
+
+
+def names(manifests: Manifests) -> set[str]:
+    return {item["metadata"]["name"] for item in policies(manifests)}
+
+
+def test_every_policy_is_bound_to_the_sandbox_namespace_and_no_other(chart: Chart) -> None:
+    found = policies(rendered(chart, "v1"))
+    bindings = [item for item in found if item["kind"].endswith("Binding")]
+    bound = {(item["kind"], item["spec"]["policyName"]) for item in bindings}
+    assert len(found) == 2 * len(bindings) == 6
+    assert bound == {
+        (f"{item['kind']}Binding", item["metadata"]["name"])
+        for item in found
+        if item not in bindings
+    }
+    for binding in bindings:
+        selector = binding["spec"]["matchResources"]["namespaceSelector"]
+        assert selector == {"matchLabels": {"kubernetes.io/metadata.name": SANDBOX_NAMESPACE}}
+
+
+def test_a_policy_that_cannot_be_asked_refuses(chart: Chart) -> None:
+    specs = [
+        item["spec"] for item in policies(rendered(chart, "v1")) if "failurePolicy" in item["spec"]
+    ]
+    assert len(specs) == 3
+    assert {spec["failurePolicy"] for spec in specs} == {"Fail"}
+
+
+def test_two_releases_share_no_policy(chart: Chart) -> None:
+    here, there = chart.render(), chart.render(namespace="other-system")
+    assert names(here) == {
+        f"{RELEASE_NAMESPACE}.isola.callers",
+        f"{RELEASE_NAMESPACE}.isola.writers",
+    }
+    assert not names(here) & names(there)
+    assert not names(here) & names(chart.render(release="isola-two"))
+
+
+def test_they_can_be_left_out_and_the_operator_is_told(chart: Chart) -> None:
+    manifests = chart.render({"admissionPolicies": {"enabled": False}})
+    assert policies(manifests) == []
+    assert manifests.environment("isola-operator")["ISOLA_ADMISSION_POLICIES"] == "false"
+
+
+def test_the_writers_are_the_accounts_that_may_write(chart: Chart) -> None:
+    own = {
+        "operator": {"serviceAccount": {"create": False, "name": "given"}},
+        "apiGateway": {"enabled": False},
+    }
+    for values, accounts in (
+        ({}, {"isola-operator": "operator", "isola-api-gateway": "gateway"}),
+        (own, {"given": "operator"}),
+    ):
+        policy = chart.render(values).named(
+            "ValidatingAdmissionPolicy", f"{RELEASE_NAMESPACE}.isola.writers"
+        )
+        (writers,) = (v for v in policy["spec"]["variables"] if v["name"] == "writers")
+        prefix = f"system:serviceaccount:{RELEASE_NAMESPACE}:"
+        for account, word in accounts.items():
+            assert f'"{prefix}{account}":"{word}"' in writers["expression"]
+        assert writers["expression"].count("system:serviceaccount") == len(accounts)
+
+
+@pytest.mark.parametrize(
+    ("served", "version"),
+    [
+        pytest.param(("v1", "v1beta1"), "v1", id="1.36 and later"),
+        pytest.param(("v1beta1",), "v1beta1", id="1.34 and 1.35, where it was switched on"),
+        pytest.param((), "", id="older: nothing but validation"),
+    ],
+)
+def test_the_mutating_policy_is_of_the_version_that_the_cluster_serves(
+    chart: Chart, served: tuple[str, ...], version: str
+) -> None:
+    found = {
+        item["apiVersion"]
+        for item in policies(rendered(chart, *served))
+        if item["kind"].startswith(MUTATING)
+    }
+    assert found == ({f"{GROUP}/{version}"} if version else set())
+
+
+def rendered(chart: Chart, *served: str) -> Manifests:
+    """Return the manifests for a cluster that serves mutating policies in these versions."""
+    apis = (f"--api-versions={GROUP}/{version}/{MUTATING}" for version in served)
+    text = chart.run("template", "isola", ".", "--namespace", RELEASE_NAMESPACE, *apis)
+    return Manifests(tuple(item for item in yaml.safe_load_all(text) if item))
