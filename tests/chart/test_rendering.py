@@ -301,6 +301,9 @@ def test_the_gateway_is_told_all_it_must_know(chart: Chart) -> None:
         "ISOLA_SANDBOX_NAMESPACE": "isola-sandboxes",
         "ISOLA_LOG_LEVEL": "info",
         "ISOLA_DEV_MODE": "false",
+        "ISOLA_UI": "true",
+        "ISOLA_MAX_REQUESTS": "1024",
+        "ISOLA_MAX_REQUESTS_PER_SANDBOX": "256",
     }
 
 

@@ -10,6 +10,7 @@ from argparse import Namespace
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from types import FrameType
 
 from isola_kubectl import VERSION, completion, live, proving, telling
 from isola_kubectl.arguments import parse
@@ -35,7 +36,7 @@ def main() -> None:
     name = Path(sys.argv[0]).name
     program = "kubectl isola" if name == "kubectl-isola" else name
     # As an interruption: what it has started ends with it.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
+    signal.signal(signal.SIGTERM, _end)
     given = parse(program, VERSION, sys.argv[1:])
     try:
         code = _run(given, program)
@@ -49,6 +50,10 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
     sys.exit(code)
+
+
+def _end(_signal: int, _frame: FrameType | None) -> None:
+    sys.exit(TERMINATED)
 
 
 def complete() -> None:

@@ -46,7 +46,7 @@ class Kubectl:
 
     def records(self, **labels: str) -> list[Object]:
         """Return the records with these labels: `name`, `uid`, or none for all."""
-        keys = {"name": naming.RECORD_NAME_LABEL, "uid": naming.RECORD_UID_LABEL}
+        keys = {"name": naming.SANDBOX.name_label, "uid": naming.SANDBOX.uid_label}
         selector = ",".join(f"{keys[key]}={value}" for key, value in labels.items() if value)
         return json.loads(self.run("get", RECORDS, f"--selector={selector}", "--output=json"))[
             "items"
