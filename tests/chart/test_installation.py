@@ -18,7 +18,9 @@ pytestmark = pytest.mark.apiserver
 
 NAMESPACE = "chart-tests"
 RELEASE = ("isola", "--namespace", NAMESPACE)
-SEVERAL = {
+# Policies would bind all other tests, which write logs as they like: `test_admission` tries them.
+QUIET: dict[str, Any] = {"admissionPolicies": {"enabled": False}}
+SEVERAL = QUIET | {
     "operator": {"replicaCount": 2},
     "apiGateway": {"replicaCount": 2, "service": {"type": "NodePort", "nodePort": 30080}},
 }
@@ -34,7 +36,7 @@ SANDBOX = {
 def installed(chart: Chart, api_server: ApiServer) -> Iterator[Chart]:
     """The chart, installed with its defaults over the definitions that are there already."""
     live = replace(chart, kubeconfig=str(api_server.kubeconfig))
-    live.run("install", *RELEASE, ".", "--create-namespace", "--take-ownership")
+    live.run("install", *RELEASE, ".", "--create-namespace", "--take-ownership", values=QUIET)
     yield live
     live.run("uninstall", *RELEASE, "--ignore-not-found")
 
@@ -94,7 +96,8 @@ def test_sandboxes_outlive_an_uninstallation_and_are_taken_up_again(
         before = read(api_server, "sandbox", "survivor")
         said = installed.run("uninstall", *RELEASE)
         assert "sandboxes.sandbox.isola.run" in said  # the one thing it says it kept
-        installed.run("install", *RELEASE, ".")  # no --take-ownership: the labels still name it
+        # No --take-ownership: the labels still name it.
+        installed.run("install", *RELEASE, ".", values=QUIET)
         assert read(api_server, "sandbox", "survivor") == before
     finally:
         kubectl(api_server, "delete", "sandbox", "survivor")
