@@ -158,6 +158,8 @@ def test_flags_go_to_kubectl_before_the_command_or_after_it(
         "no sandboxes in this namespace; --all shows deleted ones\n"
     )
     assert cli(*config, "-n", NAMESPACE, "list").code == 0
+    empty = cli("verify", "--all", *config, "-n", "kube-system")
+    assert (empty.code, empty.out) == (0, "0 logs verified, nothing found\n")
     assert cli(*config, "list", "--context", "no-such-context").code == 4
 
 

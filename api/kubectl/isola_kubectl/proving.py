@@ -25,7 +25,7 @@ def verify(session: Session) -> int:
         raise UsageError(_ONE)
     witnesses = _witnesses(given.witness or ())
     found = [each for each in _evidence(session) if given.uid in {None, each.uid}]
-    if not found:
+    if not found and not given.all:  # a namespace may be empty
         raise UnknownError("there is nothing to verify")
     if witnesses and len(found) > 1:
         raise UsageError(
@@ -88,7 +88,7 @@ def _show(session: Session, logs: Sequence[Judgement], bad: int) -> None:
         screen.line(word, "  ", name, uid, "" if log.findings else head)
         for finding in log.findings:
             screen.line("        ", f"{_where(finding)}: {finding.message}")
-    verified = f"{len(logs)} log{'s' if len(logs) > 1 else ''} verified"
+    verified = f"{len(logs)} log{'' if len(logs) == 1 else 's'} verified"
     screen.line(f"{verified}, {bad} with findings" if bad else f"{verified}, nothing found")
 
 
