@@ -45,7 +45,7 @@ _PASSING = {"Md5Mismatch", "OperationTimedOut"}
 
 @asynccontextmanager
 async def connected(
-    address: AzureAddress, environment: Mapping[str, str]
+    address: AzureAddress, environment: Mapping[str, str], silence_seconds: float
 ) -> AsyncGenerator[AzureBucket]:
     """Yield the container at an address.
 
@@ -68,8 +68,8 @@ async def connected(
             address.container,
             credential=credential,
             retry_total=0,  # our callers retry
-            connection_timeout=10,
-            read_timeout=30,
+            connection_timeout=min(silence_seconds, 10),
+            read_timeout=silence_seconds,
             max_single_get_size=_FIRST_BYTES,
             max_chunk_get_size=_PIECE_BYTES * 4,
         )

@@ -44,14 +44,16 @@ _SCOPE = "https://www.googleapis.com/auth/devstorage.read_write"
 _FOLDER = "isola-uploads/"
 _BEGUN = "begun"
 _MOST_COMPOSED = 32
-_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=30)
 _JSON = {"Content-Type": "application/json"}
 
 
 @asynccontextmanager
-async def connected(address: GcsAddress) -> AsyncGenerator[GcsBucket]:
+async def connected(address: GcsAddress, silence_seconds: float) -> AsyncGenerator[GcsBucket]:
     """Yield the bucket at an address, with what credentials the environment has."""
-    async with aiohttp.ClientSession(timeout=_TIMEOUT) as session:
+    timeout = aiohttp.ClientTimeout(
+        total=None, sock_connect=min(silence_seconds, 10), sock_read=silence_seconds
+    )
+    async with aiohttp.ClientSession(timeout=timeout) as session:
         token = None if address.endpoint else Token(session=session, scopes=[_SCOPE])
         yield GcsBucket(session, token, address)
 

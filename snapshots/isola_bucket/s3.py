@@ -32,7 +32,6 @@ from isola_bucket.errors import (
 from isola_bucket.port import Entry, Part, Stored, Upload
 
 _PIECE_BYTES = 256 * 1024
-_PATIENCE_SECONDS = 30  # without a byte
 _MISSING_OBJECT = {"NoSuchKey", "404", "PreconditionFailed", "412"}
 _MISSING_UPLOAD = {"NoSuchUpload", "InvalidPart", "InvalidPartOrder"}
 _TAKEN = {"PreconditionFailed", "412"}
@@ -40,11 +39,11 @@ _PASSING = {"BadDigest", "RequestTimeout", "SlowDown", "ConditionalRequestConfli
 
 
 @asynccontextmanager
-async def connected(address: S3Address) -> AsyncGenerator[S3Bucket]:
+async def connected(address: S3Address, silence_seconds: float) -> AsyncGenerator[S3Bucket]:
     """Yield the bucket at an address, with what credentials the SDK's chain finds."""
     config = AioConfig(
-        connect_timeout=10,
-        read_timeout=_PATIENCE_SECONDS,
+        connect_timeout=min(silence_seconds, 10),
+        read_timeout=silence_seconds,
         max_pool_connections=32,
         retries={"total_max_attempts": 1},  # our callers retry
         request_checksum_calculation="when_required",

@@ -111,8 +111,8 @@ class Key(StrEnum):
     BYTES = "bytes"  # of the plain archive
     SHA256 = "sha256"  # of the plain archive
     SECONDS = "seconds"  # that the step took, with decimals
-    UPLOADED_BYTES = "uploadedBytes"  # of the archive, so far
-    TOTAL_BYTES = "totalBytes"  # of the archive
+    UPLOADED_BYTES = "uploadedBytes"  # of the object, so far
+    TOTAL_BYTES = "totalBytes"  # of the object
     PARTS = "parts"
     UPLOAD_ID = "uploadID"
     KEY = "key"  # of the object in the bucket
@@ -191,12 +191,12 @@ CATALOGUE: tuple[Meaning[Type, Reason, Key], ...] = (
     ),
     Meaning(
         Type.UPLOADING,
-        "so much of the archive is in the bucket; False: the bucket does not answer, and is tried"
+        "so much of the object is in the bucket; False: the bucket does not answer, and is tried"
         " again",
         (UPLOADER,),
         (Reason.UPLOAD_STARTED, Reason.UPLOAD_PROGRESSED, Reason.UPLOAD_RESUMED),
         (Reason.BUCKET_UNAVAILABLE,),
-        (Key.UPLOADED_BYTES, Key.TOTAL_BYTES, Key.PARTS, Key.UPLOAD_ID),
+        (Key.UPLOADED_BYTES, Key.TOTAL_BYTES, Key.PARTS, Key.UPLOAD_ID, Key.STORED_SHA256),
     ),
     Meaning(
         Type.STORED,

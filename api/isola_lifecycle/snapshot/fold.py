@@ -61,6 +61,7 @@ def _uploading(state: State, entry: Condition) -> Changes:
     return {
         "upload_entries": state.upload_entries + 1,
         "upload_id": entry.data.get(Key.UPLOAD_ID, state.upload_id),
+        "upload_sha256": entry.data.get(Key.STORED_SHA256, state.upload_sha256),
         "uploaded_bytes": _number(entry, Key.UPLOADED_BYTES) or state.uploaded_bytes,
     }
 

@@ -96,6 +96,8 @@ class State(NamedTuple):
         job_uid: UID of its Job, or empty before it exists.
         archive: The archive, or None before it is complete.
         upload_id: What the bucket calls the upload under way, or empty.
+        upload_sha256: Digest of the object that it is to become, hex, or empty: with another one
+            it is of no use.
         uploaded_bytes: How much of the archive is in the bucket.
         upload_entries: How often that was told.
         stored: The object in the bucket, or None where this snapshot has none.
@@ -112,6 +114,7 @@ class State(NamedTuple):
     job_uid: str = ""
     archive: Archive | None = None
     upload_id: str = ""
+    upload_sha256: str = ""
     uploaded_bytes: int = 0
     upload_entries: int = 0
     stored: Stored | None = None
