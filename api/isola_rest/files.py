@@ -53,3 +53,12 @@ class MadeDirectory(Wire):
     model_config = ConfigDict(extra="allow")
 
     absolute_path: str
+
+
+class WrittenFile(Wire):
+    """A file that was written."""
+
+    model_config = ConfigDict(extra="allow")
+
+    absolute_path: str
+    bytes_written: Size

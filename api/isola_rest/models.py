@@ -180,6 +180,20 @@ _ONE_CONTAINER: JsonDict = {
 }
 
 
+_EXAMPLE: JsonDict = {
+    "podTemplate": {
+        "containers": [
+            {
+                "image": "python:3.12",
+                "resources": {"limits": {"cpu": "500m", "memory": "512Mi"}},
+            }
+        ]
+    },
+    "timeoutSeconds": 600,
+    "labels": {"team": "search"},
+}
+
+
 class TerminationPolicy(Wire):
     """What happens at the end of a sandbox."""
 
@@ -198,7 +212,7 @@ class TerminationPolicy(Wire):
 class CreateSandboxRequest(Body):
     """A sandbox to be created."""
 
-    model_config = ConfigDict(json_schema_extra=_ONE_CONTAINER)
+    model_config = ConfigDict(json_schema_extra={**_ONE_CONTAINER, "examples": [_EXAMPLE]})
 
     pod_template: PodTemplate
     timeout_seconds: Seconds | None = Field(
@@ -227,6 +241,8 @@ class CreateSandboxRequest(Body):
 
 class ChangeSandboxRequest(Body):
     """What is to change of a living sandbox."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"timeoutSeconds": 3600}]})
 
     timeout_seconds: Annotated[int, Field(ge=1, le=LONGEST_SECONDS), BeforeValidator(_whole)] = (
         Field(

@@ -20,7 +20,7 @@ from isola_gateway.metrics import Metrics
 from isola_gateway.ports import RecordReader, SandboxView, SandboxWriter, SidecarTransport
 from isola_gateway.problems import problem_response
 from isola_gateway.proxy import Proxy
-from isola_gateway.routes import ui
+from isola_gateway.routes import docs, ui
 from isola_gateway.routes.commands import CommandRoutes
 from isola_gateway.routes.entries import EntryRoutes
 from isola_gateway.routes.files import FileRoutes
@@ -103,6 +103,7 @@ def create_app(  # noqa: PLR0913 - all that a gateway is wired to
         OperationRoutes(view, store, metrics, release),
     ):
         app.register_blueprint(routes.blueprint())
+    app.register_blueprint(docs.blueprint())
     if with_ui:
         app.register_blueprint(ui.blueprint())
     app.register_error_handler(Exception, _answer)

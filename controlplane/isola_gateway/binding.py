@@ -3,6 +3,7 @@
 | wrong | answered |
 |---|---|
 | an id, a query parameter, a header, a field | 422, one violation for each |
+| a query parameter that is none, perhaps a misspelt one | the same |
 | no body, or one that is not JSON | 400 |
 | another content type than JSON | 415 |
 | a JSON body of 1 MiB or more | 413 |
@@ -137,7 +138,7 @@ def _headers(operation: Operation, this: GatewayRequest) -> dict[str, str]:
 
 def _checked(operation: Operation, texts: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
     values: dict[str, Any] = {}
-    violations: list[Violation] = []
+    violations = _unknown(operation, texts["query"])
     for parameter in operation.parameters:
         text = texts[parameter.where].get(parameter.name)
         try:
@@ -150,6 +151,20 @@ def _checked(operation: Operation, texts: Mapping[str, Mapping[str, str]]) -> di
     if violations:
         raise _unprocessable(violations)
     return values
+
+
+def _unknown(operation: Operation, query: Mapping[str, str]) -> list[Violation]:
+    known = [p.name for p in operation.parameters if p.where == "query"]
+    message = f"unknown; known: {', '.join(known) or 'none'}"
+    return [
+        Violation(location=f"query.{_printable(name)[:_SHOWN_LENGTH]}", message=message)
+        for name in query
+        if name not in known
+    ]
+
+
+def _printable(text: str) -> str:
+    return text.encode(errors="backslashreplace").decode()  # it may be no text at all
 
 
 def _place(parameter: Parameter) -> str:
@@ -197,7 +212,7 @@ def _violation(found: ErrorDetails, root: str) -> Violation:
     value = found["input"]
     shown = value is None or (isinstance(value, bool | int | float | str) and _is_short(value))
     if shown and isinstance(value, str):
-        value = value.encode(errors="backslashreplace").decode()  # it may be no text at all
+        value = _printable(value)
     return Violation(location=place, message=found["msg"], value=value if shown else None)
 
 

@@ -11,14 +11,18 @@ from isola_gateway import idempotency, preferences
 from isola_gateway.listing import MOST_ITEMS, Cursor
 from isola_gateway.operation import Parameter
 from isola_lifecycle.sandbox.conditions import Phase
+from isola_rest.commands import TEXT_PATTERN
 from isola_rest.identifiers import CommandId, ContainerName, IdempotencyKey, SandboxId
 from isola_rest.labels import Selector
 
 # Entries of a directory that a sidecar gives at once.
 MOST_ENTRIES = 1000
 
-# client's long poll (20 s) < this < sidecar's maximum (30 s)
+_BASE64 = "^([A-Za-z0-9_-]{4})*([A-Za-z0-9_-]{2}==|[A-Za-z0-9_-]{3}=)?$"
+
+# client's long poll (20 s) < this < sidecar's maximum
 LONGEST_WAIT_SECONDS = 25
+LONGEST_SIDECAR_WAIT_SECONDS = 30
 
 
 def _path(name: str, kind: Any, description: str) -> Parameter:
@@ -45,13 +49,15 @@ CONTAINER = _query(
 
 def _path_text(text: str) -> str:
     # Bytes, for which the kernel knows no encoding: pydantic's own texts are UTF-8 and no other.
-    if not text:
-        raise PydanticCustomError("path", "must not be empty")
+    if not text or "\0" in text:
+        raise PydanticCustomError("path", "must not be empty, nor hold a zero byte")
     return text
 
 
 FilePath = Annotated[
-    str, PlainValidator(_path_text), WithJsonSchema({"type": "string", "minLength": 1})
+    str,
+    PlainValidator(_path_text),
+    WithJsonSchema({"type": "string", "minLength": 1, "pattern": TEXT_PATTERN}),
 ]
 _START = "; a relative path starts from the container's working directory."
 FILE = _query("path", FilePath, f"The file{_START}", required=True)
@@ -81,7 +87,9 @@ ENTRIES = _query(
 )
 # Only the sidecar can read it, and refuses what it cannot.
 ENTRIES_CURSOR = _query(
-    "cursor", str, "Only what follows the page that gave this `nextCursor`. Not to be read into."
+    "cursor",
+    Annotated[str, WithJsonSchema({"type": "string", "pattern": _BASE64})],
+    "Only what follows the page that gave this `nextCursor`. Not to be read into.",
 )
 RANGE = Parameter(
     name="Range",
@@ -96,11 +104,18 @@ IF_RANGE = Parameter(
     adapter=TypeAdapter[Any](str),
     description="The `ETag` of what the client has already: of another file the whole is sent.",
 )
-WAIT = _query(
-    "waitSeconds",
-    Annotated[int, Field(ge=0, le=LONGEST_WAIT_SECONDS)],
-    "Answer when the command has ended, or after so long.",
-)
+
+
+def _wait(longest: int) -> Parameter:
+    return _query(
+        "waitSeconds",
+        Annotated[int, Field(ge=0, le=longest)],
+        "Answer when the command has ended, or after so long.",
+    )
+
+
+WAIT = _wait(LONGEST_WAIT_SECONDS)
+SIDECAR_WAIT = _wait(LONGEST_SIDECAR_WAIT_SECONDS)
 WAIT_FOR_START = _query(
     "waitSeconds",
     Annotated[int, Field(ge=0, le=LONGEST_WAIT_SECONDS)],
@@ -146,7 +161,9 @@ LAST_SEQUENCE = Parameter(
 LAST_EVENT_ID = Parameter(
     name="Last-Event-ID",
     where="header",
-    adapter=TypeAdapter[Any](str),
+    adapter=TypeAdapter[Any](
+        Annotated[str, WithJsonSchema({"type": "string", "pattern": "^[0-9]{1,18}$"})]
+    ),
     description="Continue after this many bytes of output: the `id` of the last event seen.",
 )
 OFFSET = _query(
@@ -155,9 +172,20 @@ OFFSET = _query(
     "Continue after this many bytes of output. Default: 0.",
 )
 
+# Of Linux (signal(7)). In lower case they will do as well; what is none, the sidecar refuses.
+_SIGNALS = (
+    "ABRT|ALRM|BUS|CHLD|CONT|FPE|HUP|ILL|INT|IO|KILL|PIPE|PROF|PWR|QUIT|RTMAX|RTMIN|SEGV|STKFLT|STOP"
+    "|SYS|TERM|TRAP|TSTP|TTIN|TTOU|URG|USR1|USR2|VTALRM|WINCH|XCPU|XFSZ"
+)
 SIGNAL = _query(
     "signal",
-    Annotated[str, StringConstraints(pattern="^[A-Za-z0-9+-]{1,16}$")],
+    Annotated[
+        str,
+        StringConstraints(pattern="^[A-Za-z0-9+-]{1,16}$"),
+        WithJsonSchema(
+            {"type": "string", "pattern": f"^((SIG)?({_SIGNALS})|[1-9]|[12][0-9]|3[014]|64)$"}
+        ),
+    ],
     "Which signal, by name or number, such as TERM. Default: KILL.",
 )
 

@@ -182,7 +182,7 @@ def size(document: Any) -> Size:
     """
     if not _is_size(document):
         raise invalid("body.terminal", _SIZE_MESSAGE, document)
-    return Size(document["rows"], document["columns"])
+    return Size(int(document["rows"]), int(document["columns"]))
 
 
 def _violations(document: dict[str, Any]) -> Iterator[Violation]:
@@ -246,14 +246,18 @@ def _is_path(value: Any) -> bool:
 
 
 def _is_timeout(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= _INT64_MAX
+    return _is_whole(value) and 1 <= value <= _INT64_MAX
+
+
+def _is_whole(value: Any) -> bool:
+    # To JSON 30.0 is 30; some clients' languages know no other way to write it.
+    if isinstance(value, float):
+        return value.is_integer()
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _is_size(value: Any) -> bool:
     if not isinstance(value, dict) or set(cast("dict[Any, Any]", value)) != set(_SIZE):
         return False
     lines = cast("dict[str, Any]", value).values()
-    return all(
-        isinstance(each, int) and not isinstance(each, bool) and 1 <= each <= limits.TERMINAL_LINES
-        for each in lines
-    )
+    return all(_is_whole(each) and 1 <= each <= limits.TERMINAL_LINES for each in lines)

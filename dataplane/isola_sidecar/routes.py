@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from . import command_routes, file_routes
-from .problems import ProblemError
+from .problems import ProblemError, Violation, refused
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -18,22 +18,32 @@ if TYPE_CHECKING:
     Handler = Callable[[Sidecar, Exchange, str], Awaitable[None]]
 
 
+class Route(NamedTuple):
+    """What answers, and the parameters that its query may have."""
+
+    handler: Handler
+    query: tuple[str, ...] = ()
+
+
 async def route(sidecar: Sidecar, exchange: Exchange) -> None:
     """Answer a request by its route.
 
     Raises:
-        ProblemError: 404 for an unknown path, 405 for a known one's other method; and what the
-            route itself refuses.
+        ProblemError: 404 for an unknown path, 405 for a known one's other method, 422 for an
+            unknown parameter, which may be a known one misspelt; and what the route itself refuses.
     """
     pattern, identifier = _pattern(exchange.path)
-    methods = _ROUTES.get(pattern)
+    methods = ROUTES.get(pattern)
     if methods is None:
         raise ProblemError(404, f"there is no route /{'/'.join(exchange.path)}")
-    handler = methods.get(exchange.method)
-    if handler is None:
+    found = methods.get(exchange.method)
+    if found is None:
         allowed = ", ".join(methods)
         raise ProblemError(405, f"this route takes {allowed}", headers=(("Allow", allowed),))
-    await handler(sidecar, exchange, identifier)
+    if unknown := [name for name in exchange.query if name not in found.query]:
+        known = ", ".join(found.query) or "none"
+        raise refused(tuple(Violation(f"query.{n}", f"unknown; known: {known}") for n in unknown))
+    await found.handler(sidecar, exchange, identifier)
 
 
 def _pattern(path: tuple[str, ...]) -> tuple[str, str]:
@@ -58,25 +68,34 @@ async def _version(_: Sidecar, exchange: Exchange, __: str) -> None:
     await exchange.answer_json(200, document)
 
 
-_ROUTES: Final[dict[str, dict[str, Handler]]] = {
-    "health": {"GET": _health},
-    "version": {"GET": _version},
-    "v1/commands": {"POST": command_routes.start, "GET": command_routes.list_all},
-    "v1/commands/*": {"DELETE": command_routes.kill},
-    "v1/commands/*/status": {"GET": command_routes.status},
-    "v1/commands/*/stdout": {"GET": command_routes.stdout},
-    "v1/commands/*/stderr": {"GET": command_routes.stderr},
-    "v1/commands/*/stdin": {"POST": command_routes.stdin},
-    "v1/commands/*/stdin/close": {"POST": command_routes.close_stdin},
-    "v1/commands/*/terminal": {"GET": command_routes.terminal},
-    "v1/filesystem": {
-        "GET": file_routes.download,
-        "POST": file_routes.upload,
-        "DELETE": file_routes.remove,
+_FILE: Final = ("container", "path")
+
+ROUTES: Final[dict[str, dict[str, Route]]] = {
+    "health": {"GET": Route(_health)},
+    "version": {"GET": Route(_version)},
+    "v1/commands": {
+        "POST": Route(command_routes.start, ("container",)),
+        "GET": Route(command_routes.list_all),
     },
-    "v1/filesystem/entries": {"GET": file_routes.list_entries},
-    "v1/filesystem/stat": {"GET": file_routes.describe},
-    "v1/filesystem/watch": {"GET": file_routes.watch},
-    "v1/filesystem/move": {"POST": file_routes.move},
-    "v1/filesystem/directories": {"POST": file_routes.make_directory},
+    "v1/commands/*": {"DELETE": Route(command_routes.kill, ("signal",))},
+    "v1/commands/*/status": {"GET": Route(command_routes.status, ("waitSeconds",))},
+    "v1/commands/*/stdout": {"GET": Route(command_routes.stdout)},
+    "v1/commands/*/stderr": {"GET": Route(command_routes.stderr)},
+    "v1/commands/*/stdin": {"POST": Route(command_routes.stdin)},
+    "v1/commands/*/stdin/close": {"POST": Route(command_routes.close_stdin)},
+    "v1/commands/*/terminal": {"GET": Route(command_routes.terminal, ("offset",))},
+    "v1/filesystem": {
+        "GET": Route(file_routes.download, _FILE),
+        "POST": Route(file_routes.upload, _FILE),
+        "DELETE": Route(file_routes.remove, (*_FILE, "recursive")),
+    },
+    "v1/filesystem/entries": {
+        "GET": Route(file_routes.list_entries, (*_FILE, "limit", "cursor")),
+    },
+    "v1/filesystem/stat": {"GET": Route(file_routes.describe, _FILE)},
+    "v1/filesystem/watch": {"GET": Route(file_routes.watch, (*_FILE, "recursive"))},
+    "v1/filesystem/move": {
+        "POST": Route(file_routes.move, ("container", "from", "to", "overwrite")),
+    },
+    "v1/filesystem/directories": {"POST": Route(file_routes.make_directory, _FILE)},
 }

@@ -29,6 +29,7 @@ from gateway.fakes import (
     started,
 )
 from isola_gateway.contract import OPERATIONS
+from isola_gateway.links import links
 from isola_gateway.openapi import document
 from isola_gateway.ports import Answer, Call
 from isola_lifecycle.archive import Moved
@@ -71,8 +72,9 @@ def test_every_operation_has_its_own_name_and_every_route_its_operation(gateway:
         for rule in gateway.app().url_map.iter_rules()
         for method in rule.methods or ()
     }
-    pages = {(method, path) for method, path in routed if path.startswith("/ui")}
-    assert routed - documented - pages == {("GET", "/openapi.json")}
+    pages = {(method, path) for method, path in routed if path.startswith(("/ui", "/docs"))}
+    described = {("GET", "/openapi.json"), ("GET", "/openapi.yaml")}
+    assert routed - documented - pages == described
     assert documented <= routed
 
 
@@ -89,6 +91,29 @@ def test_every_reference_leads_somewhere() -> None:
         target: Any = described
         for step in reference.removeprefix("#/").split("/"):
             target = target[step]
+
+
+def test_links_lead_from_what_is_made_to_all_that_can_be_done_with_it() -> None:
+    by_id = {operation.id: operation for operation in OPERATIONS}
+
+    def lead(name: str) -> dict[str, Any]:
+        found = links(by_id[name], OPERATIONS)
+        return {target: link["parameters"] for target, link in found.items()}
+
+    made = lead("createSandbox")
+    assert made["deleteSandbox"] == {"id": "$response.body#/id"}
+    assert made["createCommand"] == {"sandboxId": "$response.body#/id"}
+    assert "killCommand" not in made, "its command is not known yet"
+    assert lead("createCommand")["killCommand"] == {
+        "sandboxId": "$request.path.sandboxId",
+        "commandId": "$response.body#/id",
+    }
+    assert lead("writeFile")["readFile"] == {
+        "id": "$request.path.id",
+        "path": "$request.query.path",
+    }
+    assert lead("listSandboxes") == {"listSandboxes": {"cursor": "$response.body#/nextCursor"}}
+    assert lead("getSandbox") == {}
 
 
 # --- generated requests ------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 As under a container runtime, the containers' main processes and the sidecar come from outside the
 namespace, so their parent is 0; a paused process is the namespace's first. A container's root is
 an overlay over this machine's root: all of its programs are there, and writes stay in the overlay.
-Needs root, as the sidecar itself does.
+The network is this machine's, or one of the pod's own. Needs root, as the sidecar itself does.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from urllib.parse import urlencode
@@ -97,11 +98,12 @@ def text_of(stream: bytes) -> str:
 class Client:
     """Talks to a sidecar with the standard library's client, a connection for each call."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, host: str = "127.0.0.1") -> None:
         self.port = port
+        self.host = host
 
     def connect(self) -> http.client.HTTPConnection:
-        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        return http.client.HTTPConnection(self.host, self.port, timeout=30)
 
     def call(
         self,
@@ -182,21 +184,49 @@ class Container:
 
 @dataclass
 class Pod:
-    """Make a pod in `directory`; add containers, then a sidecar."""
+    """Make a pod in `directory`; add containers, then a sidecar.
+
+    With `own_network` it has an address of its own, which this machine reaches, and the sidecar
+    listens where gateways look for it.
+    """
 
     directory: Path
+    own_network: bool = False
+    address: str = "127.0.0.1"
     _processes: list[subprocess.Popen[bytes]] = field(default_factory=list[Any])
     _pause: int = 0
     client: Client = field(default_factory=lambda: Client(0))
     sidecar: int = 0
 
     def __enter__(self) -> Self:
+        network = ("--net",) if self.own_network else ()
         unshare = self._popen(
-            *("unshare", "--pid", "--mount", "--fork", "--mount-proc", "--kill-child"),
+            *("unshare", "--pid", "--mount", *network, "--fork", "--mount-proc", "--kill-child"),
             *("sleep", "infinity"),
         )
         self._pause = _only_child(unshare.pid)
+        if self.own_network:
+            self._connect_network()
         return self
+
+    def _connect_network(self) -> None:
+        """Lay a cable to the pod; it goes with the namespace."""
+        number = self._pause % 2**15  # a few of RFC 2544's addresses for each pod
+        first = int(IPv4Address("198.18.0.0")) + 4 * number
+        here, self.address = (str(IPv4Address(first + each)) for each in (1, 2))
+        device, within = f"isola{number}", ("nsenter", f"--target={self._pause}", "--net")
+        for command in (
+            f"ip link add {device} type veth peer name eth0 netns {self._pause}",
+            f"ip addr add {here}/30 dev {device}",
+            f"ip link set {device} up",
+        ):
+            subprocess.run(command.split(), check=True)
+        for command in (
+            f"ip addr add {self.address}/30 dev eth0",
+            "ip link set eth0 up",
+            "ip link set lo up",
+        ):
+            subprocess.run([*within, *command.split()], check=True)
 
     def __exit__(self, *_: object) -> None:
         os.kill(self._pause, signal.SIGKILL)  # the first process: all of the namespace goes
@@ -235,12 +265,13 @@ class Pod:
         return Container(process, pid)
 
     def start_sidecar(self, *options: str) -> Client:
-        """Start the sidecar on a free port and return a client for it.
+        """Start the sidecar and return a client for it.
 
-        This machine's addresses are the pod's too, so it has to serve those, unless `options`
-        are given.
+        Unless the network is the pod's own, this machine's addresses are the pod's too: so the
+        sidecar has to serve those, unless `options` are given, and on a free port.
         """
-        options = options or ("serve-own",)
+        if not self.own_network:
+            options = ("0", *(options or ("serve-own",)))
         process = self._enter(
             *(
                 "env",
@@ -248,7 +279,6 @@ class Pod:
                 sys.executable,
                 "-m",
                 "isola_sidecar",
-                "0",
                 *options,
             ),
             stderr=subprocess.PIPE,
@@ -256,7 +286,7 @@ class Pod:
         assert process.stderr
         line = process.stderr.readline()
         self.sidecar = _only_child(process.pid)
-        self.client = Client(int(line.split()[-1]))
+        self.client = Client(int(line.split()[-1]), self.address)
         return self.client
 
     def stop_sidecar(self) -> float:
@@ -279,8 +309,9 @@ class Pod:
         return False
 
     def _enter(self, *command: str, stderr: int | None = None) -> subprocess.Popen[bytes]:
+        spaces = ("--pid", "--mount", *(("--net",) if self.own_network else ()))
         target = f"--target={self._pause}"
-        return self._popen("nsenter", target, "--pid", "--mount", *command, stderr=stderr)
+        return self._popen("nsenter", target, *spaces, *command, stderr=stderr)
 
     def _popen(self, *command: str, stderr: int | None = None) -> subprocess.Popen[bytes]:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=stderr)

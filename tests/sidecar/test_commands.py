@@ -252,6 +252,12 @@ def test_optional_fields_may_be_null_and_a_schema_link_is_tolerated(client: Clie
     assert client.run("true", **fields).exit_code == 0
 
 
+def test_a_whole_number_may_be_written_with_a_fraction_of_zero(client: Client) -> None:
+    ran = client.run("stty", "size", timeoutSeconds=30.0, terminal={"rows": 7.0, "columns": 80})
+
+    assert ran.stdout.split() == ["7", "80"]
+
+
 def test_every_violation_is_listed(client: Client) -> None:
     answer = client.call("POST", "/v1/commands", json.dumps({"cwd": 1, "x": 2}))
 

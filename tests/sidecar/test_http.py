@@ -43,6 +43,13 @@ def test_an_unknown_path_is_not_found(client: Client, path: str) -> None:
     assert path in answer.detail
 
 
+def test_a_parameter_that_the_route_does_not_have_is_refused_by_name(client: Client) -> None:
+    answer = client.call("GET", "/v1/filesystem?path=/etc/hostname&contaner=main")
+
+    assert answer.status == 422
+    assert "query.contaner: unknown; known: container, path" in answer.detail
+
+
 def test_a_known_path_with_another_method_names_those_it_takes(client: Client) -> None:
     answer = client.call("PUT", "/v1/filesystem")
 

@@ -1,9 +1,8 @@
-"""Probes, version, counts and the description of this API."""
+"""Probes, version and counts."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import platform
 from http import HTTPStatus
 
@@ -12,9 +11,8 @@ from quart import Blueprint, Response
 from isola_gateway import contract
 from isola_gateway.binding import Given, mount
 from isola_gateway.metrics import CONTENT_TYPE, Metrics
-from isola_gateway.openapi import document
 from isola_gateway.ports import SandboxView, SandboxWriter
-from isola_gateway.routes.answers import json_answer, model_answer
+from isola_gateway.routes.answers import model_answer
 from isola_lifecycle.errors import LifecycleError, NotFoundError
 from isola_rest.models import Health, Version
 from isola_rest.problem import ProblemError
@@ -41,7 +39,6 @@ class OperationRoutes:
         self._store = store
         self._metrics = metrics
         self._release = release
-        self._document = json.dumps(document())
 
     def blueprint(self) -> Blueprint:
         """Return the routes."""
@@ -53,9 +50,7 @@ class OperationRoutes:
             (contract.VERSION, self.version),
             (contract.METRICS, self.metrics),
         )
-        blueprint = mount(Blueprint("operations", __name__), views)
-        blueprint.add_url_rule("/openapi.json", "openapi", self.openapi)
-        return blueprint
+        return mount(Blueprint("operations", __name__), views)
 
     async def health(self, _: Given) -> Response:
         """Say that the process lives."""
@@ -86,10 +81,6 @@ class OperationRoutes:
     async def metrics(self, _: Given) -> Response:
         """Show all counts."""
         return Response(self._metrics.exposition(), content_type=CONTENT_TYPE)
-
-    async def openapi(self) -> Response:
-        """Show the description of this API."""
-        return json_answer(self._document)
 
 
 def _unready(detail: str) -> ProblemError:
