@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.scene import Exporter, Program, Scene
+from exporter.scene import Exporter, Scene
 from isola_lifecycle.log import Log
 from isola_store.client import KubernetesClient
 from isola_store.kubernetes import KubernetesSandboxes
@@ -15,6 +15,7 @@ from isola_store.reflector import sandbox_reflector
 from support.collector import Collector
 from support.kubelet import Kubelet
 from support.kubernetes_server import NAMESPACE, ApiServer, free_port
+from support.program import Program
 
 
 def environment(api_server: ApiServer, **more: str) -> dict[str, str]:

@@ -4,15 +4,10 @@ is scheduler and kubelet."""
 from __future__ import annotations
 
 import asyncio
-import os
 import random
-import signal
-import subprocess
-import sys
 import urllib.request
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from isola_exporter.model import Item, Record, Span, Subject
@@ -27,46 +22,10 @@ from support.collector import Collector, attributes
 from support.exports import entry_of
 from support.kubelet import Kubelet
 from support.kubernetes_server import NAMESPACE
+from support.program import Program
 from support.store import SPEC, unique
 
 TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
-
-
-@dataclass
-class Program:
-    """One of our programs, as a process that can be killed and started again.
-
-    Attributes:
-        module: What `python -m` starts.
-        environment: Its variables, beside this process's own.
-        log: Where its output goes.
-        process: The process, or None while there is none.
-    """
-
-    module: str
-    environment: dict[str, str]
-    log: Path
-    process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", self.module],
-                env={**os.environ, **self.environment},
-                stdout=log,
-                stderr=log,
-            )
-
-    def end(self, number: int = signal.SIGTERM) -> int:
-        assert self.process
-        self.process.send_signal(number)
-        code = self.process.wait(40)
-        self.process = None
-        return code
-
-    def kill(self) -> None:
-        if self.process:
-            self.end(signal.SIGKILL)
 
 
 class Exporter(Program):

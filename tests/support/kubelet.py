@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -40,7 +42,22 @@ class Kubelet:
             except LifecycleError:
                 continue  # a test before this one has made it
 
-    async def start(self, sandbox: str) -> None:
+    async def serve(self, address: str) -> None:
+        """Start every pod, all of them at `address`, and take away what is deleted; for ever."""
+        while True:
+            for pod in (await self.client.request("GET", PODS))["items"]:
+                name = pod["metadata"]["name"].removesuffix("-pod")
+                with suppress(LifecycleError):  # it may be gone meanwhile
+                    if pod["metadata"].get("deletionTimestamp"):
+                        await self.remove(name)
+                    elif not pod["spec"].get("nodeName"):
+                        names = [container["name"] for container in pod["spec"]["containers"]]
+                        await self.start(name, address, names)
+            await asyncio.sleep(0.05)
+
+    async def start(
+        self, sandbox: str, address: str = "10.0.0.1", containers: Sequence[str] = ("sandbox0",)
+    ) -> None:
         """Schedule a sandbox's pod and start everything in it."""
         target = {"apiVersion": "v1", "kind": "Node", "name": "n1"}
         body = {"metadata": {"name": f"{sandbox}-pod"}, "target": target}
@@ -49,10 +66,10 @@ class Kubelet:
         await self._says(
             sandbox,
             phase="Running",
-            podIP="10.0.0.1",
-            podIPs=[{"ip": "10.0.0.1"}],
+            podIP=address,
+            podIPs=[{"ip": address}],
             conditions=[{"type": "Ready", "status": "True"}],
-            containerStatuses=[_container(running, ready=True)],
+            containerStatuses=[_container(running, ready=True, name=name) for name in containers],
         )
 
     async def stuck(self, sandbox: str) -> None:
@@ -86,9 +103,9 @@ class Kubelet:
         await self.client.request("PATCH", path, {"status": status}, content_type=MERGE_PATCH)
 
 
-def _container(state: dict[str, Any], *, ready: bool) -> dict[str, Any]:
+def _container(state: dict[str, Any], *, ready: bool, name: str = "sandbox0") -> dict[str, Any]:
     return {
-        "name": "sandbox0",
+        "name": name,
         "image": "i",
         "imageID": "i",
         "ready": ready,
