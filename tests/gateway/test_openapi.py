@@ -16,6 +16,7 @@ from typing import Any
 import schemathesis
 from hypothesis import HealthCheck, Phase, settings
 from quart import Quart
+from schemathesis.specs.openapi.checks import negative_data_rejection
 
 from gateway.fakes import (
     TEMPLATE,
@@ -213,4 +214,5 @@ schema: Any = schemathesis.openapi.from_asgi("/openapi.json", asyncio.run(populo
     phases=[Phase.explicit, Phase.generate],
 )
 def test_generated_requests_are_answered_as_documented(case: Any) -> None:
-    case.call_and_validate()
+    # What only a sidecar can judge (an offset, a signal), these scripted ones never refuse.
+    case.call_and_validate(excluded_checks=[negative_data_rejection])
