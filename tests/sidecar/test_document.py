@@ -1,4 +1,4 @@
-"""The sidecar's document is written from the gateway's contract: it must be what the sidecar does."""
+"""The sidecar's document is written from the gateway's contract, and must be what it does."""
 
 from __future__ import annotations
 
