@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from hashlib import sha256
 
 GROUP = "sandbox.isola.run"
 VERSION = "v1alpha1"
@@ -113,6 +114,25 @@ def container_name(index: int) -> str:
     return f"sandbox{index}"
 
 
+def keepsake_name(sandbox: str, container: str = "") -> str:
+    """Return the name of the RootfsSnapshot that a termination policy wants.
+
+    Args:
+        sandbox: Of which sandbox.
+        container: Of which of its containers, or empty where it has one only.
+    """
+    return capped(f"{sandbox}-termination" + (f"-{container}" if container else ""))
+
+
+def capped(name: str) -> str:
+    """Return `name` as one that a RootfsSnapshot may have: a long one ends in its digest."""
+    length = ROOTFS_SNAPSHOT.name_length
+    if len(name) <= length:
+        return name
+    digest = sha256(name.encode()).hexdigest()[:8]
+    return f"{name[: length - len(digest) - 1].rstrip('-.')}-{digest}"
+
+
 def job_name(snapshot: str) -> str:
     """Return the name of the Job that takes a snapshot."""
     return f"{snapshot}-job"
@@ -121,6 +141,11 @@ def job_name(snapshot: str) -> str:
 def snapshot_name(job: str) -> str:
     """Return the name of the snapshot whose Job has the name `job`."""
     return job.removesuffix("-job")
+
+
+def removal_name(snapshot: str) -> str:
+    """Return the name of the Job that removes what a snapshot stored."""
+    return f"{snapshot}-rm"
 
 
 def object_key(namespace: str, snapshot_name: str) -> str:

@@ -37,11 +37,13 @@ class Controller:
         queue: Where the names come from.
         reconcile: Called with one name at a time; says when to call again.
         metrics: Told how long that took, and how it went.
+        kind: What the names are of, for logs.
     """
 
     queue: WorkQueue
     reconcile: Reconcile
     metrics: Metrics
+    kind: str = "sandbox"
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -60,7 +62,7 @@ class Controller:
             self.metrics.reconciliations.labels(result).observe(time.perf_counter() - began)
 
     async def _look_at(self, name: str) -> str:
-        log = structlog.get_logger().bind(sandbox=name)
+        log = structlog.get_logger().bind(kind=self.kind, name=name)
         try:
             requeue_after = await self.reconcile(name)
         except TransientError as error:

@@ -12,8 +12,9 @@ from isola_lifecycle.codec import encode
 from isola_lifecycle.log import Condition, Status
 from isola_lifecycle.sandbox.conditions import CATALOGUE, Phase, Type
 from isola_lifecycle.sandbox.fold import fold
+from isola_lifecycle.snapshot.fold import fold as snapshot_fold
 from isola_operator.queue import WorkQueue
-from isola_store.port import Sandbox
+from isola_store.port import Sandbox, Snapshot
 
 
 class Metrics:
@@ -53,15 +54,29 @@ class Metrics:
             "Logs that went without an archive, because none could be written",
             registry=self.registry,
         )
+        self._open: set[str] = set()
+        self._snapshots_created = Counter(
+            "isola_rootfssnapshot_created_total",
+            "Root file system snapshots accepted or refused",
+            registry=self.registry,
+        )
+        self._snapshots_completed = Counter(
+            "isola_rootfssnapshot_completed_total",
+            "Root file system snapshots that ended",
+            ["result"],
+            registry=self.registry,
+        )
+        for result in ("succeeded", "failed"):
+            self._snapshots_completed.labels(result)
         self._phases = Gauge(
             "isola_sandboxes", "Sandboxes by phase", ["phase"], registry=self.registry
         )
         self._depth = Gauge(
-            "isola_queue_depth", "Sandboxes that wait for a worker", registry=self.registry
+            "isola_queue_depth", "Objects that wait for a worker", registry=self.registry
         )
         self._age = Gauge(
             "isola_queue_age_seconds",
-            "How long the sandbox that is next has waited",
+            "How long the object that is next has waited",
             registry=self.registry,
         )
         self.watch_lag = Histogram(
@@ -100,10 +115,37 @@ class Metrics:
         if duration := first_ready_seconds(sandbox, entries):
             self._ready.observe(duration)
 
-    def watch(self, queue: WorkQueue) -> None:
-        """Show a queue's depth and age whenever somebody asks."""
-        self._depth.set_function(lambda: len(queue))
-        self._age.set_function(lambda: queue.age_seconds)
+    def recorded_of_snapshot(self, _: Snapshot, entries: tuple[Condition, ...]) -> None:
+        """Count entries that were just appended to a snapshot's log."""
+        self._writes.inc()
+        for entry in entries:
+            self._bytes.inc(len(json.dumps(encode(entry), separators=(",", ":"))))
+            if entry.type == Type.ACCEPTED:
+                self._snapshots_created.inc()
+            elif entry.type == Type.ARCHIVED and entry.status == Status.FALSE:
+                self._unarchived.inc()
+
+    def watch(self, *queues: WorkQueue) -> None:
+        """Show the queues' depth and age whenever somebody asks."""
+        self._depth.set_function(lambda: sum(map(len, queues)))
+        self._age.set_function(lambda: max(queue.age_seconds for queue in queues))
+
+    def look(self, name: str, snapshot: Snapshot | None) -> None:
+        """Count a snapshot that ended since the copy had it last.
+
+        Most outcomes are the uploader's to record: here they are seen. What had ended before this
+        process first saw it was counted by another.
+        """
+        if snapshot is None:
+            self._open.discard(name)
+            return
+        outcome = snapshot_fold(snapshot.log).outcome
+        if outcome is None:
+            self._open.add(name)
+        elif name in self._open:
+            self._open.discard(name)
+            result = "succeeded" if outcome.succeeded else "failed"
+            self._snapshots_completed.labels(result).inc()
 
     def count_phases(self, sandboxes: Sequence[Sandbox]) -> None:
         """Set the gauge from a copy of all sandboxes."""

@@ -113,6 +113,8 @@ def _container(name: str, image: str, status: Json) -> Container:
     return Container(
         name=name,
         image=image,
+        id=status.get("containerID", ""),
+        image_id=status.get("imageID", ""),
         waiting_reason=waiting.get("reason", ""),
         waiting_message=waiting.get("message", ""),
         running="running" in state,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from isola_operator.manifests.job import JobSettings
 from isola_operator.manifests.network import ClusterDns, Egress
 from isola_store.ranges import Configured, configured_in
 
@@ -47,6 +48,7 @@ class Settings:
         log_level: debug, info, warning or error.
         dev_mode: Whether logs are for people rather than JSON.
         kubeconfig: File with credentials, or empty inside a cluster.
+        snapshots: What the Jobs of snapshots get.
         version: This release (`ISOLA_VERSION`, set by the image).
     """
 
@@ -73,6 +75,7 @@ class Settings:
     log_level: str = "info"
     dev_mode: bool = False
     kubeconfig: str = ""
+    snapshots: JobSettings = field(default_factory=JobSettings)
     version: str = UNRELEASED
 
 
@@ -91,7 +94,7 @@ def settings_from(environment: Mapping[str, str]) -> Settings:
         sidecar_pull_policy=environment.get("ISOLA_SANDBOX_SIDECAR_IMAGE_PULL_POLICY", ""),
         runtime_class=environment.get("ISOLA_RUNTIME_CLASS", "gvisor"),
         priority_class=environment.get("ISOLA_PRIORITY_CLASS", ""),
-        image_pull_secrets=tuple(filter(None, (s.strip() for s in secrets.split(",")))),
+        image_pull_secrets=_names(secrets),
         node_loss_seconds=_seconds(environment, "ISOLA_NODE_LOSS_SECONDS", 60),
         record_ttl_seconds=_seconds(environment, "ISOLA_RECORD_TTL_SECONDS", 7 * 24 * 60 * 60),
         discovery=_flag(environment, "ISOLA_RANGE_DISCOVERY"),
@@ -107,6 +110,7 @@ def settings_from(environment: Mapping[str, str]) -> Settings:
         log_level=_level(environment),
         dev_mode=_flag(environment, "ISOLA_DEV_MODE"),
         kubeconfig=environment.get("ISOLA_KUBECONFIG", ""),
+        snapshots=_snapshots(environment),
         version=environment.get("ISOLA_VERSION") or UNRELEASED,
     )
 
@@ -141,6 +145,30 @@ def _labels(environment: Mapping[str, str], name: str, example: str) -> Mapping[
     if len(labels) != len([pair for pair in pairs if pair != ("", "", "")]):
         raise SettingsError(f"{name} must hold labels such as {example}")
     return labels
+
+
+def _snapshots(environment: Mapping[str, str]) -> JobSettings:
+    if not _flag(environment, "ISOLA_ROOTFSSNAPSHOT_ENABLED"):
+        return JobSettings()
+    secrets = environment.get("ISOLA_IMAGE_PULL_SECRETS", "")
+    defaults = JobSettings()
+    return JobSettings(
+        image=_required(environment, "ISOLA_SNAPSHOT_UPLOADER_IMAGE"),
+        pull_policy=environment.get("ISOLA_SNAPSHOT_UPLOADER_IMAGE_PULL_POLICY", ""),
+        image_pull_secrets=_names(secrets),
+        service_account=environment.get("ISOLA_ROOTFSSNAPSHOT_SERVICE_ACCOUNT", "default"),
+        bucket_url=_required(environment, "ISOLA_ROOTFSSNAPSHOT_BUCKET_URL"),
+        credentials_secret=environment.get("ISOLA_ROOTFSSNAPSHOT_CREDENTIAL_SECRET", ""),
+        runsc=environment.get("ISOLA_GVISOR_RUNSC_PATH") or defaults.runsc,
+        runsc_root=environment.get("ISOLA_GVISOR_RUNSC_ROOT") or defaults.runsc_root,
+        archive_limit=environment.get("ISOLA_ROOTFSSNAPSHOT_ARCHIVE_LIMIT")
+        or defaults.archive_limit,
+        log_level=_level(environment),
+    )
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(filter(None, (name.strip() for name in text.split(","))))
 
 
 def _required(environment: Mapping[str, str], name: str) -> str:

@@ -15,28 +15,25 @@ from isola_lifecycle.catalogue import asker
 from isola_lifecycle.durations import span
 from isola_lifecycle.errors import AlreadyExistsError, NotFoundError, RejectedError
 from isola_lifecycle.sandbox.commands import (
-    AddFinalizer,
     ApplyPolicy,
     Command,
     CreatePod,
-    DeleteObject,
     DeletePod,
     ForcePodAway,
-    RemoveFinalizer,
-    RollOver,
-    WarnOfLoss,
-    WriteRecord,
+    RequestSnapshot,
 )
 from isola_lifecycle.sandbox.network import Network, network_of
-from isola_lifecycle.sandbox.observation import Observation, Pod, Refusal
+from isola_lifecycle.sandbox.observation import Observation, Pod
 from isola_lifecycle.sandbox.state import State
-from isola_operator.archivist import Archivist
+from isola_lifecycle.seen import Refusal
+from isola_operator.keeper import Keeper
+from isola_operator.keepsakes import Keepsakes, patience
 from isola_operator.manifests.faults import faults, network_faults
 from isola_operator.manifests.pod import PodSettings, build
 from isola_operator.pods import OwnedPod, decode_pod
 from isola_operator.policies import Policies
 from isola_store.client import ConflictError, KubernetesClient
-from isola_store.port import Sandbox, SandboxStore
+from isola_store.port import Sandbox
 from isola_store.reflector import Reflector
 
 POD_SELECTOR = {"labelSelector": "app.kubernetes.io/managed-by=isola-operator"}
@@ -54,24 +51,24 @@ class Cluster:
 
     Args:
         client: Where requests go.
-        store: Where the sandboxes are.
+        keeper: Does what is done to every object.
+        keepsakes: The snapshots that termination policies want.
         sandboxes: Local copy of the sandboxes.
         pods: Local copy of their pods.
         policies: Their NetworkPolicies.
         namespace: Where both live.
         settings: What every pod gets.
-        archivist: Keeps what the sandboxes cannot.
         vouched: Whether the API server vouches for what a Sandbox says of who asked for it.
     """
 
     client: KubernetesClient
-    store: SandboxStore
+    keeper: Keeper[Sandbox]
+    keepsakes: Keepsakes
     sandboxes: Reflector[Sandbox]
     pods: Reflector[OwnedPod]
     policies: Policies
     namespace: str
     settings: PodSettings
-    archivist: Archivist
     vouched: bool
 
     def recall(self, name: str) -> Sandbox | None:
@@ -90,10 +87,20 @@ class Cluster:
             lifetime=span(lifetime) if lifetime else None,
             spec_faults=faults(spec, self.policies.ranges.blocked(), self.policies.way_out.now()),
             caller=asker(told, vouched=self.vouched),
+            spec_faults=faults(
+                spec,
+                self.policies.ranges.blocked(),
+                self.policies.way_out.now(),
+                snapshots=self.keepsakes.enabled,
+            ),
+            caller=sandbox.annotations.get(naming.CALLER_ANNOTATION, ""),
             request_id=sandbox.annotations.get(naming.REQUEST_ID_ANNOTATION, ""),
             traceparent=sandbox.annotations.get(naming.TRACEPARENT_ANNOTATION, ""),
             network=network_of(spec.get("network")),
             pod=await self._pod(sandbox),
+            keeps_for=patience(spec),
+            keepsakes=await self.keepsakes.observe(sandbox) if sandbox.deleting else (),
+            snapshots_enabled=self.keepsakes.enabled,
         )
         leaving = sandbox.deleting or state.termination_requested or state.outcome
         hopeless = seen.spec_faults and not state.pod_uid
@@ -114,14 +121,9 @@ class Cluster:
             policy_current=await self.policies.is_current(sandbox, wanted),
         )
 
-    async def perform(  # noqa: C901 - a table of commands
-        self, sandbox: Sandbox, command: Command, seen: Observation
-    ) -> Observation:
+    async def perform(self, sandbox: Sandbox, command: Command, seen: Observation) -> Observation:
         """Carry out a command and return what is seen after it."""
         match command:
-            case AddFinalizer():
-                await self.store.add_finalizer(sandbox)
-                return replace(seen, finalizer=True)
             case ApplyPolicy(network):
                 wanted = self.policies.wanted(sandbox, network)
                 refusal = await self.policies.apply(sandbox, wanted)
@@ -137,18 +139,10 @@ class Cluster:
             case ForcePodAway(uid):
                 await self._delete_pod(sandbox, uid, gracePeriodSeconds=0)
                 return replace(seen, pod=await self._pod_on_server(sandbox), forced=True)
-            case DeleteObject():
-                await self.store.delete(sandbox.name, uid=sandbox.uid)
-                return replace(seen, deleting=True)
-            case RollOver():
-                return await self.archivist.roll_over(sandbox, seen)
-            case WriteRecord():
-                return await self.archivist.write_rest(sandbox, seen)
-            case WarnOfLoss(message):
-                return await self.archivist.warn(sandbox, message, seen)
-            case RemoveFinalizer():
-                await self.store.remove_finalizer(sandbox)
-                return replace(seen, finalizer=False)
+            case RequestSnapshot(container):
+                return await self.keepsakes.request(sandbox, container, seen)
+            case _:
+                return await self.keeper.perform(sandbox, command, seen)
 
     async def _pod(self, sandbox: Sandbox) -> Pod | None:
         copy = self.pods.get(naming.pod_name(sandbox.name))

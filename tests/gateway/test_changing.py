@@ -9,7 +9,7 @@ import pytest
 
 from gateway.fakes import Client, World, fact, started
 from isola_lifecycle.errors import ExpectedVersionError
-from isola_lifecycle.sandbox.decide import RESERVED_ENTRIES
+from isola_lifecycle.keeping import RESERVED_ENTRIES
 from isola_rest.models import CreateSandboxRequest
 
 BOX = "/v1/sandboxes/box"

@@ -26,11 +26,11 @@ from isola_lifecycle.archive import (
 )
 from isola_lifecycle.chain import faults
 from isola_lifecycle.codec import decode_segment, encode, encode_segment
+from isola_lifecycle.commands import RemoveFinalizer, RollOver, WarnOfLoss, WriteRecord
+from isola_lifecycle.keeping import ARCHIVE_PATIENCE, RESERVED_ENTRIES
 from isola_lifecycle.log import LIVE_ENTRIES, Fact, Status
-from isola_lifecycle.sandbox.commands import RemoveFinalizer, RollOver, WarnOfLoss, WriteRecord
-from isola_lifecycle.sandbox.decide import RESERVED_ENTRIES, decide
+from isola_lifecycle.sandbox.decide import decide
 from isola_lifecycle.sandbox.fold import extend, fold
-from isola_lifecycle.sandbox.leaving import ARCHIVE_PATIENCE
 from isola_lifecycle.sandbox.network import Network
 from isola_lifecycle.sandbox.observation import Container, PodPhase
 from isola_lifecycle.sandbox.state import Outcome, State, Trouble, carried, restored
@@ -83,6 +83,7 @@ states = st.builds(
     outcome=st.none()
     | st.builds(Outcome, st.booleans(), texts, texts, times, st.none() | st.integers()),
     termination_requested=st.booleans(),
+    snapshot_requested_at=st.none() | times,
     terminated_at=st.none() | times,
     unarchived=st.booleans(),
     network=st.none() | networks,

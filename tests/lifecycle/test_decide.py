@@ -7,19 +7,16 @@ from datetime import timedelta
 
 import pytest
 
+from isola_lifecycle.commands import AddFinalizer, DeleteObject, RemoveFinalizer
+from isola_lifecycle.keeping import RESERVED_ENTRIES
 from isola_lifecycle.log import LIVE_ENTRIES, Fact, Status
-from isola_lifecycle.sandbox.commands import (
-    AddFinalizer,
-    CreatePod,
-    DeleteObject,
-    DeletePod,
-    RemoveFinalizer,
-)
-from isola_lifecycle.sandbox.decide import RESERVED_ENTRIES, decide
+from isola_lifecycle.sandbox.commands import CreatePod, DeletePod
+from isola_lifecycle.sandbox.decide import decide
 from isola_lifecycle.sandbox.fold import fold
 from isola_lifecycle.sandbox.intents import request_termination
 from isola_lifecycle.sandbox.network import NOTHING
-from isola_lifecycle.sandbox.observation import Container, Observation, Pod, PodPhase, Refusal
+from isola_lifecycle.sandbox.observation import Container, Observation, Pod, PodPhase
+from isola_lifecycle.seen import Refusal
 from support.stories import (
     ACCEPTED,
     CONFIGURED,

@@ -15,6 +15,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
+    initialize,
     invariant,
     precondition,
     rule,
@@ -24,22 +25,26 @@ from hypothesis.stateful import (
 from isola_lifecycle.archive import Moved, Segment, Subject, oldest, rest, whole
 from isola_lifecycle.chain import faults
 from isola_lifecycle.codec import encode
-from isola_lifecycle.log import LIVE_ENTRIES, Condition, Fact, Log, Status
-from isola_lifecycle.sandbox.commands import (
+from isola_lifecycle.commands import (
     AddFinalizer,
-    ApplyPolicy,
-    Command,
-    CreatePod,
     DeleteObject,
-    DeletePod,
-    ForcePodAway,
     RemoveFinalizer,
     RollOver,
     WarnOfLoss,
     WriteRecord,
 )
+from isola_lifecycle.keeping import RESERVED_ENTRIES
+from isola_lifecycle.log import LIVE_ENTRIES, Condition, Fact, Log, Status
+from isola_lifecycle.sandbox.commands import (
+    ApplyPolicy,
+    Command,
+    CreatePod,
+    DeletePod,
+    ForcePodAway,
+    RequestSnapshot,
+)
 from isola_lifecycle.sandbox.conditions import Phase, Type
-from isola_lifecycle.sandbox.decide import RESERVED_ENTRIES, decide
+from isola_lifecycle.sandbox.decide import decide
 from isola_lifecycle.sandbox.fold import extend, fold
 from isola_lifecycle.sandbox.intents import (
     Asker,
@@ -48,7 +53,8 @@ from isola_lifecycle.sandbox.intents import (
     request_termination,
 )
 from isola_lifecycle.sandbox.network import NOTHING, Network
-from isola_lifecycle.sandbox.observation import Container, Observation, Pod, PodPhase, Refusal
+from isola_lifecycle.sandbox.observation import Container, Keepsake, Observation, Pod, PodPhase
+from isola_lifecycle.seen import Refusal
 from support.stories import START, UID, assert_in_catalogue
 
 ONCE = {Type.ACCEPTED, Type.SUCCEEDED, Type.TERMINATION_REQUESTED, Type.TERMINATED}
@@ -87,7 +93,13 @@ class CrashySandbox(RuleBasedStateMachine):
         self.cluster_refuses = False
         self.meddled = False
         self.disturbed = False
+        self.keeps = False
+        self.keepsake = Keepsake(container="sandbox0", name="s-termination")
         self.now = START
+
+    @initialize(keeps=st.booleans())
+    def it_has_a_termination_policy(self, *, keeps: bool) -> None:
+        self.keeps = keeps
 
     # --- the writers ---------------------------------------------------------------------------
 
@@ -226,6 +238,11 @@ class CrashySandbox(RuleBasedStateMachine):
     def the_api_server_changes_its_mind(self, refusal: Refusal | None) -> None:
         self.refusal = refusal
 
+    @precondition(lambda self: self.keepsake.there)
+    @rule(succeeds=st.booleans())
+    def the_snapshot_ends(self, *, succeeds: bool) -> None:
+        self.keepsake = replace(self.keepsake, succeeded=succeeds)
+
     @rule(seconds=st.sampled_from([1, 60, 100, 1000]))
     def time_passes(self, seconds: int) -> None:
         self.now += timedelta(seconds=seconds)
@@ -281,7 +298,13 @@ class CrashySandbox(RuleBasedStateMachine):
         types = [e.type for e in self.story()]
         if Type.SUCCEEDED in types:
             after = set(types[types.index(Type.SUCCEEDED) + 1 :])
-            assert after <= {Type.TERMINATION_REQUESTED, Type.TERMINATED, Type.ARCHIVED}
+            assert after <= {
+                Type.TERMINATION_REQUESTED,
+                Type.SNAPSHOT_REQUESTED,
+                Type.SNAPSHOTTED,
+                Type.TERMINATED,
+                Type.ARCHIVED,
+            }
 
     @invariant()
     def a_deletion_of_ours_is_never_taken_for_somebody_else_s(self) -> None:
@@ -361,6 +384,9 @@ class CrashySandbox(RuleBasedStateMachine):
             policy="s-custom-netpol" if wanted != NOTHING else "",
             policy_current=wanted == self.policy,
             pod=pod or self.pod,
+            keeps_for=timedelta(seconds=60) if self.keeps else None,
+            keepsakes=(self.keepsake,),
+            snapshots_enabled=True,
         )
 
     def story(self) -> tuple[Condition, ...]:
@@ -405,7 +431,12 @@ class CrashySandbox(RuleBasedStateMachine):
             case CreatePod(network):
                 assert self.policy == network, "what it may reach is certain before it is there"
                 return self.create_pod(seen)
+            case RequestSnapshot():
+                self.keepsake = replace(self.keepsake, there=True)
+                return replace(seen, keepsakes=(self.keepsake,))
             case DeletePod(uid):
+                # What its policy wants is kept, or is told not to be, before it goes.
+                assert not (self.keeps and seen.deleting) or fold(log).snapshotted
                 if self.pod and self.pod.uid == uid:
                     self.set_pod(replace(self.pod, deleting=True))
                 return replace(seen, pod=self.pod)

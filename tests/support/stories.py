@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
+from isola_lifecycle.commands import Decision
 from isola_lifecycle.log import Fact, Log, Status
-from isola_lifecycle.sandbox.commands import Command, Decision
+from isola_lifecycle.sandbox.commands import Command
 from isola_lifecycle.sandbox.conditions import CATALOGUE, Type
 from isola_lifecycle.sandbox.decide import decide
 from isola_lifecycle.sandbox.fold import extend, fold
@@ -98,7 +99,7 @@ class Given:
 class When:
     """A story whose end is to be told."""
 
-    decision: Decision
+    decision: Decision[Command]
 
     def then(self, *expected: tuple[str, str] | tuple[str, str, Status] | Command) -> None:
         """Hold the decision to these commands and facts, in order."""

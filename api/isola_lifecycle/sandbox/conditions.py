@@ -12,7 +12,8 @@ A sandbox's life, as its log tells it:
                                                     │
         ContainerExited → Ready=False → Succeeded=True or False       (it ended by itself)
                                                     │
-        TerminationRequested → Ready=False → Terminated               (somebody ended it)
+        TerminationRequested → SnapshotRequested → Snapshotted, where its policy wants that
+                             → Ready=False → Terminated               (somebody ended it)
 """
 
 from __future__ import annotations
@@ -36,6 +37,8 @@ class Type(StrEnum):
     TIMEOUT_CHANGED = "TimeoutChanged"
     NETWORK_CHANGED = "NetworkChanged"
     TERMINATION_REQUESTED = "TerminationRequested"
+    SNAPSHOT_REQUESTED = "SnapshotRequested"
+    SNAPSHOTTED = "Snapshotted"
     TERMINATED = "Terminated"
     ARCHIVED = "Archived"
 
@@ -77,6 +80,12 @@ class Reason(StrEnum):
     LIFETIME_EXCEEDED = "LifetimeExceeded"
     CLIENT_REQUEST = "ClientRequest"
     OBJECT_DELETED = "ObjectDeleted"
+    TERMINATION_POLICY = "TerminationPolicy"
+    SNAPSHOTS_STORED = "SnapshotsStored"
+    SNAPSHOT_FAILED = "SnapshotFailed"
+    SNAPSHOT_TIMEOUT = "SnapshotTimeout"
+    SNAPSHOTS_DISABLED = "SnapshotsDisabled"
+    SANDBOX_NOT_RUNNING = "SandboxNotRunning"
     POD_REMOVED = "PodRemoved"
     LOG_ROLLED_OVER = "LogRolledOver"
     RECORD_NOT_WRITTEN = "RecordNotWritten"
@@ -103,6 +112,7 @@ class Key(StrEnum):
     CONTAINER = "container"
     EXIT_CODE = "exitCode"
     TRACEPARENT = "traceparent"
+    SNAPSHOTS = "snapshots"
     RECORD = "record"
     STATE = "state"
     TIMEOUT_SECONDS = "timeoutSeconds"
@@ -228,6 +238,27 @@ CATALOGUE: tuple[Meaning[Type, Reason, Key], ...] = (
         (Reason.CLIENT_REQUEST, Reason.OBJECT_DELETED, Reason.LIFETIME_EXCEEDED),
         (),
         (Key.TRACEPARENT,),
+    ),
+    Meaning(
+        Type.SNAPSHOT_REQUESTED,
+        "its root file systems are being kept, as its termination policy wants, before it goes",
+        (OPERATOR,),
+        (Reason.TERMINATION_POLICY,),
+        (),
+        (Key.SNAPSHOTS,),
+    ),
+    Meaning(
+        Type.SNAPSHOTTED,
+        "they are kept, all of them; False: it goes without",
+        (OPERATOR,),
+        (Reason.SNAPSHOTS_STORED,),
+        (
+            Reason.SNAPSHOT_FAILED,
+            Reason.SNAPSHOT_TIMEOUT,
+            Reason.SNAPSHOTS_DISABLED,
+            Reason.SANDBOX_NOT_RUNNING,
+        ),
+        (Key.SNAPSHOTS,),
     ),
     Meaning(
         Type.TERMINATED,

@@ -19,15 +19,11 @@ from datetime import timedelta
 
 from isola_lifecycle.archive import Moved, is_full
 from isola_lifecycle.catalogue import OPERATOR, on_behalf, traced
+from isola_lifecycle.commands import AddFinalizer, Decision, RollOver
+from isola_lifecycle.keeping import RESERVED_ENTRIES, ROLL_OVER_RETRY, rolled_over
 from isola_lifecycle.log import Fact, Status
-from isola_lifecycle.sandbox.commands import (
-    AddFinalizer,
-    ApplyPolicy,
-    Command,
-    CreatePod,
-    Decision,
-    RollOver,
-)
+from isola_lifecycle.naming import SANDBOX
+from isola_lifecycle.sandbox.commands import ApplyPolicy, Command, CreatePod
 from isola_lifecycle.sandbox.conditions import Key, Reason, Type
 from isola_lifecycle.sandbox.leaving import removal, see_out
 from isola_lifecycle.sandbox.observation import Observation
@@ -43,18 +39,11 @@ from isola_lifecycle.sandbox.rules import (
 )
 from isola_lifecycle.sandbox.state import State, carried
 
-# Entries kept free for the end of the story: readiness, outcome, request, termination. A log that
-# is full up to here, because the archive takes nothing, records no more comings and goings.
-RESERVED_ENTRIES = 12
-
-# How long to wait before a log that the archive did not take is tried again.
-ROLL_OVER_RETRY = timedelta(seconds=30)
-
 # How long to wait before a pod that was refused for now is tried again.
 REFUSAL_RETRY = timedelta(seconds=5)
 
 
-def decide(state: State, seen: Observation, *, room: int) -> Decision:
+def decide(state: State, seen: Observation, *, room: int) -> Decision[Command]:
     """Return what follows, where the log has `room` for so many more entries."""
     if seen.deleting or state.termination_requested:
         return see_out(state, seen)
@@ -74,14 +63,11 @@ def decide(state: State, seen: Observation, *, room: int) -> Decision:
 
 
 def _rolled_over(state: State, moved: Moved) -> Fact:
-    message = f"Entries {moved.first} to {moved.last} are in SandboxRecord {moved.record} now"
-    data = {Key.RECORD: moved.record}
-    if state.node:
-        data[Key.NODE] = state.node  # for `kubectl get`, which reads no state
-    return fact(Type.ARCHIVED, Reason.LOG_ROLLED_OVER, message, data)
+    node = {Key.NODE.value: state.node} if state.node else None  # for `kubectl get`
+    return rolled_over(moved, SANDBOX.record_kind, node)
 
 
-def _keep(state: State, seen: Observation) -> Decision:
+def _keep(state: State, seen: Observation) -> Decision[Command]:
     # An ended pod costs nothing and its container logs stay readable; a living one must go.
     commands = removal(seen)
     deadline = lifetime_deadline(state, seen)
@@ -90,7 +76,7 @@ def _keep(state: State, seen: Observation) -> Decision:
     return Decision(commands=commands, requeue_after=deadline - seen.now if deadline else None)
 
 
-def _bring_on(state: State, seen: Observation, *, spare: int) -> Decision:
+def _bring_on(state: State, seen: Observation, *, spare: int) -> Decision[Command]:
     facts = [] if state.accepted_at else [_acceptance(seen)]
     own = replace(seen, pod=None) if is_foreign(state, seen) else seen
     for rule in PROGRESS if spare > 0 else ():

@@ -51,6 +51,10 @@ def _changes(state: State, entry: Condition) -> Changes:  # noqa: C901, PLR0912 
             return {"outcome": _outcome(entry), "ready": False}
         case Type.TERMINATION_REQUESTED:
             return {"termination_requested": True}
+        case Type.SNAPSHOT_REQUESTED:
+            return {"snapshot_requested_at": entry.last_transition_time}
+        case Type.SNAPSHOTTED:
+            return {"snapshotted": True}
         case Type.TERMINATED:
             return {"terminated_at": entry.last_transition_time, "ready": False}
         case Type.ARCHIVED:

@@ -1,6 +1,7 @@
-"""How a sandbox is seen out: pod, log, archive, object, in this order.
+"""How a sandbox is seen out: what is to be kept, pod, log, archive, object, in this order.
 
-    TerminationRequested → the pod is removed → Terminated → the whole log is in the archive
+    TerminationRequested → what its policy wants is kept, see `parting`
+                         → the pod is removed → Terminated → the whole log is in the archive
                                                            → the finalizer goes, and the object
 
 Nothing that is in the way blocks the deletion for ever. A pod on a node that nobody hears from is
@@ -13,66 +14,41 @@ from dataclasses import replace
 from datetime import timedelta
 
 from isola_lifecycle.catalogue import OPERATOR, UNKNOWN_CALLER, on_behalf
-from isola_lifecycle.log import Fact, Status
+from isola_lifecycle.commands import Decision, DeleteObject
+from isola_lifecycle.keeping import let_go
+from isola_lifecycle.log import Fact
 from isola_lifecycle.sandbox.causes import is_given_up
-from isola_lifecycle.sandbox.commands import (
-    Command,
-    Decision,
-    DeleteObject,
-    DeletePod,
-    ForcePodAway,
-    RemoveFinalizer,
-    WarnOfLoss,
-    WriteRecord,
-)
+from isola_lifecycle.sandbox.commands import Command, DeletePod, ForcePodAway
 from isola_lifecycle.sandbox.conditions import Reason, Type
 from isola_lifecycle.sandbox.observation import Observation, Pod
+from isola_lifecycle.sandbox.parting import keep
 from isola_lifecycle.sandbox.rules import fact, not_ready
 from isola_lifecycle.sandbox.state import State
 
 # How long a pod may outlast its grace period on a node that nobody hears from.
 LOST_NODE_PATIENCE = timedelta(seconds=60)
 
-# How long the deletion of a sandbox waits for its archive after `Terminated`, and how often it is
-# tried meanwhile.
-ARCHIVE_PATIENCE = timedelta(seconds=60)
-ARCHIVE_RETRY = timedelta(seconds=5)
 
-
-def see_out(state: State, seen: Observation) -> Decision:
+def see_out(state: State, seen: Observation) -> Decision[Command]:
     """Return what follows for a sandbox that somebody asked to be removed."""
     if not state.termination_requested:
         # Intent first: a crash after the deletion of the pod must not look like an accident.
         return Decision(facts=(_deletion_of_the_object(),))
     if not seen.deleting:
         return Decision(commands=(DeleteObject(),))
+    if keeping := keep(state, seen):
+        return keeping
     if seen.pod:
         return _remove(seen.pod, seen)
     if not state.terminated:
         readiness_ends = not_ready(state, "The sandbox was terminated")
         return Decision(facts=(*readiness_ends, _termination(state, seen)))
-    return _let_go(state, seen) if seen.finalizer else Decision()
+    if not seen.finalizer:
+        return Decision()
+    return let_go(seen, state.terminated_at, unarchived=state.unarchived)
 
 
-def _let_go(state: State, seen: Observation) -> Decision:
-    if seen.recorded or state.unarchived:
-        return Decision(commands=(RemoveFinalizer(),))
-    if not seen.archive_refusal:
-        return Decision(commands=(WriteRecord(),))
-    waited = seen.now - (state.terminated_at or seen.now)
-    if waited < ARCHIVE_PATIENCE:
-        return Decision(requeue_after=min(ARCHIVE_RETRY, ARCHIVE_PATIENCE - waited))
-    message = (
-        f"The history goes without an archive: nothing could be written for {waited.seconds} s:"
-        f" {seen.archive_refusal}"
-    )
-    if not seen.warned:
-        return Decision(commands=(WarnOfLoss(message),))
-    given_up = fact(Type.ARCHIVED, Reason.RECORD_NOT_WRITTEN, message, status=Status.FALSE)
-    return Decision(facts=(given_up,))
-
-
-def _remove(pod: Pod, seen: Observation) -> Decision:
+def _remove(pod: Pod, seen: Observation) -> Decision[Command]:
     if not (pod.deleting and pod.deletion_due and is_given_up(pod)):
         return Decision(commands=removal(seen))
     # Nothing happens to such a pod any more: we have to look again by ourselves.

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from isola_lifecycle.archive import Moved
 from isola_lifecycle.sandbox.network import NOTHING, Network
+from isola_lifecycle.seen import Seen
 
 
 class PodPhase(StrEnum):
@@ -30,6 +30,8 @@ class Container:
     Attributes:
         name: Its name.
         image: As the template has it.
+        id: As the kubelet tells it: `containerd://9f86d0…`, or empty.
+        image_id: The image as the node resolved it: with the digest, or empty.
         waiting_reason: Why the kubelet has not started it, or empty.
         waiting_message: Likewise, for people.
         running: Whether it runs.
@@ -41,6 +43,8 @@ class Container:
 
     name: str
     image: str = ""
+    id: str = ""
+    image_id: str = ""
     waiting_reason: str = ""
     waiting_message: str = ""
     running: bool = False
@@ -96,33 +100,40 @@ class Pod:
         return self.phase in {PodPhase.SUCCEEDED, PodPhase.FAILED}
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """The API server's no to the creation of the pod.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keepsake:
+    """The snapshot of a container that the termination policy wants.
 
     Attributes:
-        final: Whether it would say no again (`Invalid`), unlike a quota that may be freed.
-        message: What it said.
+        container: Of which container.
+        name: Of the RootfsSnapshot.
+        there: Whether it exists, and is ours.
+        obstacle: Why it cannot be created, or empty.
+        succeeded: Whether it ended well, or None before it ended.
+        message: How it ended, or empty.
     """
 
-    final: bool
-    message: str
+    container: str
+    name: str
+    there: bool = False
+    obstacle: str = ""
+    succeeded: bool | None = None
+    message: str = ""
+
+    @property
+    def ended(self) -> bool:
+        """Return whether nothing more comes of it."""
+        return self.succeeded is not None or bool(self.obstacle)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Observation:
+class Observation(Seen):
     """Everything that a decision about one sandbox may depend on, beside its log.
 
     Attributes:
-        now: The instant, UTC.
-        deleting: Whether the Sandbox carries a deletion timestamp.
-        finalizer: Whether it carries our finalizer.
         startup_timeout: How long it may take to become ready for the first time.
         lifetime: How long it may exist, or None.
         spec_faults: What makes the spec one that can never run.
-        caller: Who asked for the sandbox, as far as known, or empty.
-        request_id: The request that created it, or empty.
-        traceparent: Its trace context (W3C Trace Context), or empty.
         network: What the specification says it may reach.
         network_faults: What of the settings that somebody wants cannot be given.
         ranges_unknown: Why it is not known where this cluster's own addresses lie, or empty.
@@ -131,23 +142,16 @@ class Observation:
         policy_applied: Whether that was just brought about.
         policy_refusal: Why the API server would not take the policy just now, or empty.
         pod: Its pod, or None where there is none.
-        refusal: The answer to an attempt to create the pod just now, or None.
+        keeps_for: How long its removal waits for the snapshots that its termination policy wants,
+            or None where it wants none.
+        keepsakes: These snapshots.
+        snapshots_enabled: Whether this installation takes any.
         forced: Whether the pod was just removed without the word of its node.
-        moved: Oldest entries of the log that the archive was just made sure to have, or None.
-        recorded: Whether the archive was just made sure to have the whole log.
-        archive_refusal: Why the archive would not take something just now, or empty.
-        warned: Whether those who run the cluster were just told of an archive given up.
     """
 
-    now: datetime
-    deleting: bool = False
-    finalizer: bool = True
     startup_timeout: timedelta = timedelta(seconds=90)
     lifetime: timedelta | None = None
     spec_faults: tuple[str, ...] = ()
-    caller: str = ""
-    request_id: str = ""
-    traceparent: str = ""
     network: Network = NOTHING
     network_faults: tuple[str, ...] = ()
     ranges_unknown: str = ""
@@ -156,9 +160,7 @@ class Observation:
     policy_applied: bool = False
     policy_refusal: str = ""
     pod: Pod | None = None
-    refusal: Refusal | None = None
+    keeps_for: timedelta | None = None
+    keepsakes: tuple[Keepsake, ...] = ()
+    snapshots_enabled: bool = False
     forced: bool = False
-    moved: Moved | None = None
-    recorded: bool = False
-    archive_refusal: str = ""
-    warned: bool = False

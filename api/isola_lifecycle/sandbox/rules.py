@@ -16,13 +16,8 @@ from isola_lifecycle.sandbox.causes import exit_of, is_given_up, trouble_of
 from isola_lifecycle.sandbox.conditions import Key, Reason, Type
 from isola_lifecycle.sandbox.fold import State
 from isola_lifecycle.sandbox.network import described
-from isola_lifecycle.sandbox.observation import (
-    Container,
-    Observation,
-    Pod,
-    PodPhase,
-    Refusal,
-)
+from isola_lifecycle.sandbox.observation import Container, Observation, Pod, PodPhase
+from isola_lifecycle.seen import Refusal
 
 Rule = Callable[[State, Observation], Iterator[Fact]]
 

@@ -65,6 +65,9 @@ class State(NamedTuple):
         changed_lifetime: What somebody set its lifetime to, or None for the specification's.
         outcome: How it ended, or None.
         termination_requested: Whether somebody asked for its end.
+        snapshot_requested_at: When the snapshots of its termination policy were called for, or
+            None.
+        snapshotted: Whether these were kept, or given up.
         terminated_at: When nothing was left of it, or None.
         unarchived: Whether the archive of this log was given up.
         network: What somebody set its network to, or None for the specification's.
@@ -86,6 +89,8 @@ class State(NamedTuple):
     changed_lifetime: timedelta | None = None
     outcome: Outcome | None = None
     termination_requested: bool = False
+    snapshot_requested_at: datetime | None = None
+    snapshotted: bool = False
     terminated_at: datetime | None = None
     unarchived: bool = False
     network: Network | None = None
@@ -153,6 +158,7 @@ _RESTORE: Mapping[str, Callable[[Any], Any]] = {
     "exited": frozenset,
     "changed_lifetime": span,
     "outcome": _outcome,
+    "snapshot_requested_at": decode_time,
     "terminated_at": decode_time,
     "network": _network,
     "network_asked": _network,

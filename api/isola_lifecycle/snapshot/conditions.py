@@ -106,7 +106,6 @@ class Key(StrEnum):
     CONTAINER_ID = "containerID"
     IMAGE = "image"
     IMAGE_ID = "imageID"
-    JOB = "job"
     JOB_UID = "jobUID"
     BYTES = "bytes"  # of the plain archive
     SHA256 = "sha256"  # of the plain archive
@@ -179,7 +178,7 @@ CATALOGUE: tuple[Meaning[Type, Reason, Key], ...] = (
         (OPERATOR,),
         (Reason.JOB_CREATED,),
         (Reason.JOB_FORBIDDEN, Reason.JOB_REJECTED),
-        (Key.JOB, Key.JOB_UID),
+        (Key.JOB_UID,),
     ),
     Meaning(
         Type.CAPTURED,

@@ -26,8 +26,8 @@ from isola_gateway.parameters import LONGEST_WAIT_SECONDS
 from isola_gateway.ports import SandboxView, SandboxWriter
 from isola_gateway.routes.answers import event_stream, model_answer, no_content
 from isola_lifecycle.errors import ExpectedVersionError, NotFoundError
+from isola_lifecycle.keeping import RESERVED_ENTRIES
 from isola_lifecycle.log import Fact
-from isola_lifecycle.sandbox.decide import RESERVED_ENTRIES
 from isola_lifecycle.sandbox.fold import extend, fold
 from isola_lifecycle.sandbox.intents import (
     Asker,

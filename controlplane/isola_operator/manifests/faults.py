@@ -23,13 +23,16 @@ _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _HOST_FIELDS = ("hostNetwork", "hostPID", "hostIPC")
 
 
-def faults(spec: Json, blocked: Blocked, by_name: Egress = NOT_INSTALLED) -> tuple[str, ...]:
+def faults(
+    spec: Json, blocked: Blocked, by_name: Egress = NOT_INSTALLED, *, snapshots: bool = False
+) -> tuple[str, ...]:
     """Return every fault of a Sandbox's `spec`, in the order of its fields.
 
     Args:
         spec: The specification.
         blocked: What no sandbox may reach.
         by_name: Where the egress component is.
+        snapshots: Whether this installation takes snapshots.
     """
     template = _mapping(_mapping(spec.get("podTemplate")).get("spec"))
     return (
@@ -39,6 +42,7 @@ def faults(spec: Json, blocked: Blocked, by_name: Egress = NOT_INSTALLED) -> tup
         *_of_volumes(template),
         *network_faults(network_of(spec.get("network")), blocked, by_name),
         *_of_what_is_not_there_yet(spec),
+        *([] if snapshots else _of_snapshots(spec)),
     )
 
 
@@ -105,8 +109,14 @@ def _of_volumes(template: Json) -> Iterator[str]:
 def _of_what_is_not_there_yet(spec: Json) -> Iterator[str]:
     if spec.get("rootfsSnapshotSources"):
         yield "spec.rootfsSnapshotSources: this release has no snapshots; remove it"
+
+
+def _of_snapshots(spec: Json) -> Iterator[str]:
     if _mapping(spec.get("terminationPolicy")).get("type") == "SnapshotRootfs":
-        yield "spec.terminationPolicy: this release has no snapshots; use type Delete"
+        yield (
+            "spec.terminationPolicy: this installation takes no snapshots; use type Delete, or have"
+            " operator.sandboxRuntime.rootfssnapshot.enabled set"
+        )
 
 
 def _mapping(value: object) -> Json:
