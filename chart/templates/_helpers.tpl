@@ -209,3 +209,37 @@ namespaceSelector:
 {{- end -}}
 {{- end -}}
 {{- end -}}
+
+{{- define "isola.snapshots.serviceAccountName" -}}
+{{- default (printf "%s-snapshot-uploader" (include "isola.fullname" .)) .Values.operator.sandboxRuntime.rootfssnapshot.uploader.serviceAccount.name -}}
+{{- end -}}
+
+{{/* Whether the values hold credentials of the bucket themselves; empty if not. */}}
+{{- define "isola.snapshots.inlineCredentials" -}}
+{{- $storage := .Values.operator.sandboxRuntime.rootfssnapshot.storage -}}
+{{- if or (and (eq $storage.type "s3") $storage.s3.accessKeyId) (and (eq $storage.type "azure") $storage.azure.accountKey) -}}true{{- end -}}
+{{- end -}}
+
+{{/* The secret whose keys become the uploader's environment; empty with a cloud identity. */}}
+{{- define "isola.snapshots.credentialSecret" -}}
+{{- $uploader := .Values.operator.sandboxRuntime.rootfssnapshot.uploader -}}
+{{- if $uploader.existingSecret -}}{{ $uploader.existingSecret }}
+{{- else if include "isola.snapshots.inlineCredentials" . -}}{{ include "isola.fullname" . }}-operator-snapshot-uploader-credentials
+{{- end -}}
+{{- end -}}
+
+{{/* Where the snapshots are kept, as one URL. */}}
+{{- define "isola.snapshots.bucketURL" -}}
+{{- $storage := .Values.operator.sandboxRuntime.rootfssnapshot.storage -}}
+{{- if eq $storage.type "s3" -}}
+{{- $query := list -}}
+{{- with $storage.s3.region }}{{ $query = append $query (printf "region=%s" (urlquery .)) }}{{ end -}}
+{{- with $storage.s3.endpoint }}{{ $query = append $query (printf "endpoint=%s" (urlquery .)) }}{{ end -}}
+{{- if $storage.s3.forcePathStyle }}{{ $query = append $query "use_path_style=true" }}{{ end -}}
+s3://{{ $storage.s3.bucket }}{{ if $query }}?{{ join "&" $query }}{{ end }}
+{{- else if eq $storage.type "gcs" -}}
+gs://{{ $storage.gcs.bucket }}
+{{- else if eq $storage.type "azure" -}}
+azblob://{{ $storage.azure.container }}?storage_account={{ urlquery $storage.azure.storageAccount }}
+{{- end -}}
+{{- end -}}

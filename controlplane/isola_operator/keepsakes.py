@@ -132,7 +132,7 @@ def _draft(sandbox: Sandbox, container: str) -> Draft:
             "replace": True,
             "trigger": TRIGGER,
         },
-        caller=asked.actor.partition(" on behalf of ")[2] if asked else "",
+        caller=asked.actor.partition(" on behalf of ")[2].removesuffix(" (unverified)") if asked else "",
         request_id=asked.request_id if asked else "",
     )
 

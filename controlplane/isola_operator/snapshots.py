@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from isola_lifecycle import naming
+from isola_lifecycle.catalogue import asker
 from isola_lifecycle.durations import span
 from isola_lifecycle.errors import AlreadyExistsError, NotFoundError, RejectedError
 from isola_lifecycle.sandbox.observation import PodPhase
@@ -84,7 +85,8 @@ class SnapshotCluster:
             now=now,
             deleting=item.deleting,
             finalizer=naming.FINALIZER in item.finalizers,
-            caller=item.annotations.get(naming.CALLER_ANNOTATION, ""),
+            # Nobody vouches for what is said of who asked: the admission policies know sandboxes.
+            caller=asker(item.annotations.get(naming.CALLER_ANNOTATION, ""), vouched=False),
             request_id=item.annotations.get(naming.REQUEST_ID_ANNOTATION, ""),
             traceparent=item.annotations.get(naming.TRACEPARENT_ANNOTATION, ""),
             enabled=bool(self.settings.bucket_url),

@@ -28,6 +28,11 @@ OPERATOR = {
     grant(SANDBOX_NAMESPACE, OURS, "sandboxes/status", "patch"),
     grant(SANDBOX_NAMESPACE, OURS, "sandboxes/finalizers", "update"),
     grant(SANDBOX_NAMESPACE, OURS, "sandboxrecords", "get list create delete"),
+    grant(SANDBOX_NAMESPACE, OURS, "rootfssnapshots", "get list watch create patch delete"),
+    grant(SANDBOX_NAMESPACE, OURS, "rootfssnapshots/status", "patch"),
+    grant(SANDBOX_NAMESPACE, OURS, "rootfssnapshots/finalizers", "update"),
+    grant(SANDBOX_NAMESPACE, OURS, "rootfssnapshotrecords", "get list create delete"),
+    grant(SANDBOX_NAMESPACE, "batch", "jobs", "get list watch create delete"),
     grant(SANDBOX_NAMESPACE, "", "events", "create"),
     grant(SANDBOX_NAMESPACE, "", "pods", "get list watch create delete"),
     grant(
@@ -45,6 +50,8 @@ GATEWAY = {
     grant(SANDBOX_NAMESPACE, OURS, "sandboxrecords", "list"),
     grant(SANDBOX_NAMESPACE, OURS, "sandboxes", "get list watch create delete"),
     grant(SANDBOX_NAMESPACE, OURS, "sandboxes/status", "patch"),
+    grant(SANDBOX_NAMESPACE, OURS, "rootfssnapshots", "get list watch create delete"),
+    grant(SANDBOX_NAMESPACE, OURS, "rootfssnapshots/status", "patch"),
 }
 EXPORTER = {
     grant(SANDBOX_NAMESPACE, OURS, resource, "list watch")

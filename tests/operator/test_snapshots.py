@@ -145,7 +145,7 @@ class Scene:
 
     async def job_comes(self, name: str) -> None:
         async with asyncio.timeout(60):
-            while not await self.job(name):
+            while not await self.job(name):  # noqa: ASYNC110 - nobody tells
                 await asyncio.sleep(0.05)
 
     async def job_goes(self, name: str) -> None:
@@ -207,7 +207,7 @@ async def test_a_snapshot_is_taken_by_a_job_on_the_sandbox_s_node(scene: Scene) 
         snapshot = await scene.capturing(snapshot.name)
         job = await scene.job(f"{snapshot.name}-job")
         accepted = snapshot.log.entries[0]
-        assert accepted.actor == "operator on behalf of 10.0.0.7"
+        assert accepted.actor == "operator on behalf of 10.0.0.7 (unverified)"
         assert accepted.data["containerID"] == "abc"
         assert accepted.data["imageID"] == "i@sha256:1"
         assert job is not None
