@@ -132,7 +132,9 @@ def _draft(sandbox: Sandbox, container: str) -> Draft:
             "replace": True,
             "trigger": TRIGGER,
         },
-        caller=asked.actor.partition(" on behalf of ")[2].removesuffix(" (unverified)") if asked else "",
+        caller=asked.actor.partition(" on behalf of ")[2].removesuffix(" (unverified)")
+        if asked
+        else "",
         request_id=asked.request_id if asked else "",
     )
 
@@ -142,3 +144,7 @@ def _with(seen: Observation, container: str, **changes: Any) -> Observation:
         replace(each, **changes) if each.container == container else each for each in seen.keepsakes
     )
     return replace(seen, keepsakes=kept)
+
+
+def _caller(actor: str) -> str:
+    return actor.partition(" on behalf of ")[2].removesuffix(" (unverified)")
