@@ -83,6 +83,9 @@ REQUEST_DIGEST_ANNOTATION = "isola.run/request-digest"
 
 CONTAINER_NAME_VARIABLE = "ISOLA_CONTAINER_NAME"
 SIDECAR_CONTAINER = "sandbox-sidecar"
+GATE_CONTAINER = "network-gate"
+# What the gate exits with where it does not see that the network policies are in force.
+GATE_NOT_ENFORCED = 86
 SIDECAR_PORT = 10032
 
 # Where a replica of the egress component answers gateways.

@@ -8,13 +8,14 @@ import os
 import signal
 import sys
 from contextlib import AsyncExitStack, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import structlog
 
 from isola_lifecycle import naming
 from isola_lifecycle.durations import span
-from isola_operator import probes
+from isola_operator import canary, probes
 from isola_operator.kinds import Kinds, kinds
 from isola_operator.lease import Lease
 from isola_operator.metrics import Metrics
@@ -41,6 +42,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     async with AsyncExitStack() as stack:
         client = await KubernetesClient.connect(settings.kubeconfig or None)
         await stack.enter_async_context(client)
+        settings = replace(settings, canaries=await _canaries(stack, client, settings))
         looked_after = kinds(client, settings, metrics, utc_now)
         for controller in looked_after.controllers:
             stack.callback(controller.queue.close)
@@ -83,6 +85,19 @@ async def _lead(looked_after: Kinds, lease: Lease | None) -> None:
                 task.cancel()
                 with suppress(asyncio.CancelledError):
                     await task
+
+
+async def _canaries(
+    stack: AsyncExitStack, client: KubernetesClient, settings: Settings
+) -> tuple[str, ...]:
+    if not settings.gate_seconds:
+        return ()
+    server = await canary.serve(settings.canary_port)
+    stack.callback(server.close)
+    addresses = [settings.own_address] if settings.own_address else []
+    if name := settings.canary_service:
+        addresses += await canary.service_addresses(client, settings.own_namespace, name)
+    return tuple(canary.joined(each, settings.canary_port) for each in addresses)
 
 
 async def _work(looked_after: Kinds) -> None:

@@ -234,6 +234,9 @@ def _pod_settings(settings: Settings) -> PodSettings:
         priority_class=settings.priority_class,
         node_loss_seconds=settings.node_loss_seconds,
         image_pull_secrets=settings.image_pull_secrets,
+        gate_seconds=settings.gate_seconds,
+        canaries=settings.canaries,
+        api_canaries=settings.api_canaries,
         version=settings.version,
     )
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from isola_lifecycle.naming import SIDECAR_CONTAINER
+from isola_lifecycle.naming import GATE_CONTAINER, GATE_NOT_ENFORCED, SIDECAR_CONTAINER
 from isola_lifecycle.sandbox.observation import Container, Pod, PodPhase
 
 Json = Mapping[str, Any]
@@ -48,6 +48,7 @@ def decode_pod(item: Json) -> OwnedPod:
         ready=conditions.get("Ready", {}).get("status") == "True",
         unreachable=_unreachable(conditions),
         sidecar_ready=_sidecar_ready(status),
+        unenforced=_unenforced(status),
         unschedulable=_unschedulable(scheduled),
         disruption=disruption.get("message", ""),
         disruption_reason=disruption.get("reason", ""),
@@ -73,6 +74,15 @@ def _owner_uid(metadata: Json) -> str:
 def _sidecar_ready(status: Json) -> bool:
     statuses = status.get("initContainerStatuses", ())
     return any(s["name"] == SIDECAR_CONTAINER and s.get("ready", False) for s in statuses)
+
+
+def _unenforced(status: Json) -> str:
+    statuses: list[Json] = status.get("initContainerStatuses", [])
+    for each in statuses:
+        ended: Json = each.get("state", {}).get("terminated", {})
+        if each["name"] == GATE_CONTAINER and ended.get("exitCode") == GATE_NOT_ENFORCED:
+            return str(ended.get("message", "")).strip() or "what it reached is not known"
+    return ""
 
 
 def _unschedulable(condition: Json) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from isola_operator import canary
 from isola_operator.manifests.job import JobSettings
 from isola_operator.manifests.network import ClusterDns, Egress
 from isola_store.ranges import Configured, configured_in
@@ -42,6 +43,11 @@ class Settings:
         egress: Where its pods are, and to which ports they lead.
         admission_policies: Whether the API server holds everybody to the chart's policies, by which
             nobody but the gateway may say who asked for a sandbox.
+        gate_seconds: How long a pod's gate looks for enforcement of its policies; 0 for no gate.
+        canary_port: Where this operator listens for what must not reach it.
+        canary_service: Name of the Service before that, or empty.
+        api_canaries: Where pods find the API server.
+        canaries: Where this installation's own canaries are; found at the start.
         metrics_port: Port of `/metrics`.
         health_port: Port of `/healthz` and `/readyz`.
         leader_election: Whether to take turns with other replicas.
@@ -69,6 +75,11 @@ class Settings:
     egress_service: str = ""
     egress: Egress = field(default_factory=Egress)
     admission_policies: bool = False
+    gate_seconds: int = 0
+    canary_port: int = 8089
+    canary_service: str = ""
+    api_canaries: tuple[str, ...] = ()
+    canaries: tuple[str, ...] = ()
     metrics_port: int = 8080
     health_port: int = 8081
     leader_election: bool = False
@@ -104,6 +115,10 @@ def settings_from(environment: Mapping[str, str]) -> Settings:
         egress_service=environment.get("ISOLA_EGRESS_SERVICE", ""),
         egress=_egress(environment),
         admission_policies=_flag(environment, "ISOLA_ADMISSION_POLICIES"),
+        gate_seconds=_seconds(environment, "ISOLA_GATE_SECONDS", 0),
+        canary_port=_port(environment, "ISOLA_CANARY_PORT", 8089),
+        canary_service=environment.get("ISOLA_CANARY_SERVICE", ""),
+        api_canaries=canary.api_server(environment),
         metrics_port=_port(environment, "ISOLA_METRICS_PORT", 8080),
         health_port=_port(environment, "ISOLA_HEALTH_PORT", 8081),
         leader_election=_flag(environment, "ISOLA_LEADER_ELECTION"),

@@ -91,6 +91,8 @@ def test_the_operator_reads_what_was_installed(chart: Chart) -> None:
         ),
         cluster_dns=ClusterDns(namespace="dns", labels={"a": "b"}),
         own_address="10.0.0.9",
+        gate_seconds=10,
+        canary_service="isola-operator-canary",
         metrics_port=9090,
         health_port=8081,
         leader_election=True,

@@ -42,6 +42,8 @@ OPERATOR = {
         "get list watch create update delete",
     ),
 }
+OPERATOR_CANARY = grant(RELEASE_NAMESPACE, "", "services", "get", "isola-operator-canary")
+OPERATOR.add(OPERATOR_CANARY)
 LEADER_ELECTION = {
     grant(RELEASE_NAMESPACE, "coordination.k8s.io", "leases", "create"),
     grant(RELEASE_NAMESPACE, "coordination.k8s.io", "leases", "get patch", "isola-operator"),

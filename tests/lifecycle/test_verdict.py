@@ -126,6 +126,14 @@ STORIES = {
         ),
         f"The API server does not accept its NetworkPolicy{NEVER}{SLOW}no right.",
     ),
+    Reason.NETWORK_NOT_ENFORCED: (
+        (PENDING, world(replace(EMPTY_POD, node="n1", unenforced="still reached 10.96.0.1:443"))),
+        (
+            f"Its network was not isolated, so it never ran{AT_ONCE}The network policies of the pod"
+            " were not seen to be in force on node n1: still reached 10.96.0.1:443. None of its"
+            " containers was started."
+        ),
+    ),
     Reason.POD_REJECTED: (
         ((ACCEPTED,), world(refusal=Refusal(message="memory: a typo", final=True))),
         (

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from isola_lifecycle.sandbox.network import NOTHING
+from isola_lifecycle.sandbox.network import NOTHING, Network
 from isola_lifecycle.sandbox.ranges import blocked
 from isola_operator.manifests.faults import faults
 from isola_operator.manifests.pod import PodSettings, build
@@ -117,16 +117,33 @@ def test_a_container_keeps_its_command_and_environment_but_not_a_false_name() ->
     assert container["env"][1]["value"] == "sandbox0"
 
 
-def test_the_sidecar_comes_after_the_user_s_init_containers() -> None:
+def test_the_sidecar_comes_before_the_user_s_init_containers() -> None:
     first = {"name": "prepare", "image": "busybox"}
     spec = build(sandbox({"initContainers": [first]}), NOTHING, SETTINGS)["spec"]
-    assert [c["name"] for c in spec["initContainers"]] == ["prepare", "sandbox-sidecar"]
-    sidecar = spec["initContainers"][1]
+    assert [c["name"] for c in spec["initContainers"]] == ["sandbox-sidecar", "prepare"]
+    sidecar = spec["initContainers"][0]
     assert sidecar["restartPolicy"] == "Always"
     assert sidecar["image"] == "sidecar:1"
     assert sidecar["imagePullPolicy"] == "IfNotPresent"
     assert sidecar["resources"]["limits"] == {"cpu": "1m", "memory": "1Mi"}
     assert sidecar["securityContext"]["capabilities"] == {"add": ["SYS_PTRACE"]}
+
+
+def test_the_gate_comes_before_anything_of_the_user_s() -> None:
+    gated = replace(
+        SETTINGS, gate_seconds=7, canaries=("10.0.0.9:8089",), api_canaries=("10.96.0.1:443",)
+    )
+    first = {"name": "prepare", "image": "busybox"}
+    spec = build(sandbox({"initContainers": [first]}), NOTHING, gated)["spec"]
+    names = [c["name"] for c in spec["initContainers"]]
+    assert names == ["sandbox-sidecar", "network-gate", "prepare"]
+    gate = spec["initContainers"][1]
+    assert gate["command"][-2:] == ["10.0.0.9:8089", "10.96.0.1:443"]
+    assert gate["env"] == [{"name": "ISOLA_GATE_SECONDS", "value": "7"}]
+    assert gate["terminationMessagePolicy"] == "FallbackToLogsOnError"
+    # The API server may be behind a public address, which such a sandbox may reach.
+    public = build(sandbox(), Network(internet=True), gated)["spec"]["initContainers"][1]
+    assert public["command"][-1] == "10.0.0.9:8089"
 
 
 def test_the_installation_s_secrets_and_priority_are_added() -> None:

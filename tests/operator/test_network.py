@@ -158,7 +158,7 @@ async def test_the_policy_is_there_before_the_pod_and_belongs_to_the_sandbox(sce
     assert [owner["uid"] for owner in policy["metadata"]["ownerReferences"]] == [sandbox.uid]
     selector = policy["spec"]["podSelector"]["matchLabels"]
     assert selector.items() <= pod["metadata"]["labels"].items()
-    assert {"11.0.0.0/8", "12.0.0.0/7"} <= set(blocks(policy)["0.0.0.0/0"])  # two in one
+    assert {"10.0.0.0/7", "12.0.0.0/7"} <= set(blocks(policy)["0.0.0.0/0"])  # two in one
     types = [e.type for e in sandbox.log]
     assert types.index("NetworkConfigured") < types.index("PodCreated")
     assert told(sandbox)[0].data["policy"] == policy["metadata"]["name"]

@@ -54,6 +54,7 @@ class Reason(StrEnum):
     POLICY_REJECTED = "PolicyRejected"
     CLUSTER_RANGES_UNKNOWN = "ClusterRangesUnknown"
     CHANGE_REFUSED = "ChangeRefused"
+    NETWORK_NOT_ENFORCED = "NetworkNotEnforced"
     POD_CREATED = "PodCreated"
     POD_FORBIDDEN = "PodForbidden"
     POD_REJECTED = "PodRejected"
@@ -204,6 +205,7 @@ CATALOGUE: tuple[Meaning[Type, Reason, Key], ...] = (
             Reason.SPEC_INVALID,
             Reason.CLUSTER_RANGES_UNKNOWN,
             Reason.POLICY_REJECTED,
+            Reason.NETWORK_NOT_ENFORCED,
             Reason.POD_REJECTED,
             Reason.POD_FORBIDDEN,
             Reason.UNSCHEDULABLE,

@@ -69,6 +69,7 @@ class Pod:
         ready: Whether its condition `Ready` is True.
         unreachable: Whether `Ready` was taken from it although all its containers are ready.
         sidecar_ready: Whether the injected sidecar runs and is ready.
+        unenforced: What the gate of its network still reached when it gave up, or empty.
         unschedulable: The scheduler's message while it finds no node, or empty.
         disruption: Message of its condition `DisruptionTarget`, or empty.
         disruption_reason: Reason of that condition, or empty.
@@ -87,6 +88,7 @@ class Pod:
     ready: bool = False
     unreachable: bool = False
     sidecar_ready: bool = False
+    unenforced: str = ""
     unschedulable: str = ""
     disruption: str = ""
     disruption_reason: str = ""

@@ -192,6 +192,16 @@ def _of_a_lost_node(state: State, seen: Observation) -> Iterator[Fact]:
         yield from _closing(state, Reason.NODE_LOST, message)
 
 
+def _of_an_unenforced_network(state: State, seen: Observation) -> Iterator[Fact]:
+    pod = seen.pod
+    if pod and pod.unenforced and not is_foreign(state, seen):
+        message = (
+            f"The network policies of the pod were not seen to be in force on node {pod.node}:"
+            f" {pod.unenforced}. None of its containers was started"
+        )
+        yield from _closing(state, Reason.NETWORK_NOT_ENFORCED, message)
+
+
 def _of_an_ended_pod(state: State, seen: Observation) -> Iterator[Fact]:
     pod = seen.pod
     if pod is None or not pod.ended or is_foreign(state, seen):
@@ -251,6 +261,7 @@ ENDINGS: tuple[Rule, ...] = (
     _of_an_impossible_spec,
     _of_a_rejected_pod,
     _of_a_lost_node,
+    _of_an_unenforced_network,
     _of_an_ended_pod,
     _of_a_lost_pod,
     _of_an_expired_lifetime,

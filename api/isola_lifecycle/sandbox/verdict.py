@@ -76,6 +76,10 @@ ENDINGS = {
         "The API server does not accept its NetworkPolicy",
         "look at admission policies of the namespace and at the operator's rights",
     ),
+    Reason.NETWORK_NOT_ENFORCED: _Ending(
+        "Its network was not isolated, so it never ran",
+        "look whether the network plugin enforces NetworkPolicy on that node, and how fast",
+    ),
     Reason.POD_REJECTED: _Ending("The API server does not accept its pod", _FIX_AND_CREATE),
     Reason.POD_FORBIDDEN: _Ending(
         "The API server did not let its pod in",

@@ -42,6 +42,9 @@ class PodSettings:
         priority_class: PriorityClass, or empty.
         image_pull_secrets: Added to the template's.
         node_loss_seconds: How long a pod stays bound to a node that does not answer.
+        gate_seconds: How long the gate looks for enforcement of the policies; 0 for no gate.
+        canaries: What no sandbox may reach, as address and port.
+        api_canaries: Likewise, but for sandboxes that may reach public addresses.
         version: Release of the operator, and so of the sidecar that it injects.
     """
 
@@ -51,6 +54,9 @@ class PodSettings:
     priority_class: str = ""
     image_pull_secrets: tuple[str, ...] = ()
     node_loss_seconds: int = 60
+    gate_seconds: int = 0
+    canaries: tuple[str, ...] = ()
+    api_canaries: tuple[str, ...] = ()
     version: str = ""
 
 
@@ -87,7 +93,7 @@ def build(
             "ownerReferences": [owner_of(sandbox, blocks=True)],
         },
         "spec": {
-            **_spec(template.get("spec") or {}, settings),
+            **_spec(template.get("spec") or {}, network, settings),
             **dns_of(network, _dns_config(template), by_name),
         },
     }
@@ -114,7 +120,7 @@ def _foreign(pairs: Mapping[str, str] | None) -> dict[str, str]:
     return {k: v for k, v in (pairs or {}).items() if not k.startswith(OWN_PREFIXES)}
 
 
-def _spec(template: Json, settings: PodSettings) -> dict[str, Any]:
+def _spec(template: Json, network: Network, settings: PodSettings) -> dict[str, Any]:
     secrets = [{"name": name} for name in settings.image_pull_secrets]
     spec: dict[str, Any] = {
         **template,
@@ -126,7 +132,13 @@ def _spec(template: Json, settings: PodSettings) -> dict[str, Any]:
         "imagePullSecrets": [*(template.get("imagePullSecrets") or []), *secrets],
         "tolerations": _tolerations(template.get("tolerations") or [], settings),
         "containers": [_container(c) for c in template["containers"]],
-        "initContainers": [*(template.get("initContainers") or []), _sidecar(settings)],
+        # The gate comes before everything of the user's, and after the sidecar: the kubelet tells
+        # the pod's address, which network plugins wait for, once the first container was started.
+        "initContainers": [
+            _sidecar(settings),
+            *_gate(network, settings),
+            *(template.get("initContainers") or []),
+        ],
     }
     if settings.priority_class:
         spec["priorityClassName"] = settings.priority_class
@@ -162,12 +174,37 @@ def _container(template: Json) -> dict[str, Any]:
     }
 
 
-def _sidecar(settings: PodSettings) -> dict[str, Any]:
-    sidecar: dict[str, Any] = {
-        "name": naming.SIDECAR_CONTAINER,
+def _gate(network: Network, settings: PodSettings) -> list[Json]:
+    if not settings.gate_seconds:
+        return []
+    public = network.internet or network.cidrs
+    canaries = [*settings.canaries, *(() if public else settings.api_canaries)]
+    return [
+        {
+            **_ours(naming.GATE_CONTAINER, settings),
+            "command": ["python3", "-IBu", "-m", "isola_sidecar.gate", *canaries],
+            "env": [{"name": "ISOLA_GATE_SECONDS", "value": str(settings.gate_seconds)}],
+            "terminationMessagePolicy": "FallbackToLogsOnError",
+            "securityContext": {"capabilities": {"drop": ["ALL"]}},
+        }
+    ]
+
+
+def _ours(name: str, settings: PodSettings) -> dict[str, Any]:
+    container: dict[str, Any] = {
+        "name": name,
         "image": settings.sidecar_image,
-        "restartPolicy": "Always",
         "resources": {"requests": SIDECAR_RESOURCES, "limits": SIDECAR_RESOURCES},
+    }
+    if settings.sidecar_pull_policy:
+        container["imagePullPolicy"] = settings.sidecar_pull_policy
+    return container
+
+
+def _sidecar(settings: PodSettings) -> dict[str, Any]:
+    return {
+        **_ours(naming.SIDECAR_CONTAINER, settings),
+        "restartPolicy": "Always",
         "securityContext": {
             "runAsUser": 0,
             "runAsGroup": 0,
@@ -176,6 +213,3 @@ def _sidecar(settings: PodSettings) -> dict[str, Any]:
             "capabilities": {"add": ["SYS_PTRACE"]},
         },
     }
-    if settings.sidecar_pull_policy:
-        sidecar["imagePullPolicy"] = settings.sidecar_pull_policy
-    return sidecar

@@ -1,0 +1,106 @@
+"""No container of a sandbox starts before its network policies are seen to be in force."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from support.cluster import SYSTEM, Cluster, until
+
+Create = Callable[..., dict[str, Any]]
+
+# Tries from its first millisecond, for two seconds, and tells of every connection that came about.
+EARLY = """
+import socket, sys, time
+began, reached, tried = time.monotonic(), [], 0
+while time.monotonic() - began < 2:
+    for host, port in TARGETS:
+        tried += 1
+        with socket.socket() as each:
+            each.settimeout(0.05)
+            if each.connect_ex((host, port)) == 0:
+                reached.append((host, port, round(time.monotonic() - began, 3)))
+print(tried, reached, flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.fixture
+def no_policy_engine(cluster: Cluster) -> Iterator[Callable[[], None]]:
+    """Take the policy engine away, for as long as the test lasts; what it returns puts it back."""
+
+    def engine(selector: dict[str, str | None]) -> None:
+        change = {"spec": {"template": {"spec": {"nodeSelector": selector}}}}
+        kube = ("-n", "kube-system", "daemonset/kube-router")
+        cluster.kubectl("patch", *kube, "--type=merge", "-p", json.dumps(change))
+        if selector.get("isola.test/none"):
+            pods = ("-n", "kube-system", "pods", "-l", "app=kube-router", "-o", "name")
+            until(lambda: not cluster.kubectl("get", *pods).stdout, seconds=60, what="it is gone")
+        else:
+            cluster.kubectl("rollout", "status", *kube, "--timeout=90s")
+
+    engine({"isola.test/none": "x"})
+    try:
+        yield lambda: engine({"isola.test/none": None})
+    finally:
+        engine({"isola.test/none": None})
+
+
+def service(cluster: Cluster, name: str, namespace: str) -> str:
+    return cluster.get("service", name, namespace)["spec"]["clusterIP"]
+
+
+def test_a_program_that_tries_from_its_first_millisecond_gets_nowhere(
+    cluster: Cluster, http: httpx.Client, create: Create
+) -> None:
+    targets = [
+        (service(cluster, "kubernetes", "default"), 443),
+        (service(cluster, "kube-dns", "kube-system"), 53),
+        (service(cluster, "isola-operator-canary", SYSTEM), 8089),
+        (service(cluster, "isola-api-gateway", SYSTEM), 80),
+    ]
+    program = EARLY.replace("TARGETS", repr(targets))
+    name = create(command=["python3", "-c", program])["id"]
+    http.get(f"/sandboxes/{name}", params={"waitSeconds": 25})
+    logs = ("logs", "-n", "isola-sandboxes", f"{name}-pod", "-c", "sandbox0")
+    told = until(lambda: cluster.kubectl(*logs, check=False).stdout, seconds=60, what="its report")
+    tried, reached = told.split(" ", 1)
+    print(f"tried {tried} connections to {targets}, came about: {reached}")  # noqa: T201 - what it tried is told
+    assert int(tried) > len(targets)
+    assert reached.strip() == "[]"
+
+
+def test_where_nothing_enforces_policies_the_sandbox_fails_and_never_runs(
+    cluster: Cluster, http: httpx.Client, create: Create, no_policy_engine: Callable[[], None]
+) -> None:
+    assert no_policy_engine
+    name = create()["id"]
+    shown = until(
+        lambda: (s := http.get(f"/sandboxes/{name}").json())["status"] == "Failed" and s,
+        seconds=60,
+        what="its end",
+    )
+    assert shown["reason"] == "NetworkNotEnforced"
+    assert "still reached" in shown["message"]
+    assert "Started" not in [entry["type"] for entry in cluster.log(name)]
+    (container,) = cluster.get("pod", f"{name}-pod")["status"]["containerStatuses"]
+    assert "waiting" in container["state"]
+
+
+def test_where_enforcement_comes_late_the_sandbox_waits_for_it(
+    cluster: Cluster, http: httpx.Client, create: Create, no_policy_engine: Callable[[], None]
+) -> None:
+    name = create()["id"]
+    gate = "{.status.initContainerStatuses[1].state.running}"
+    pod = ("get", "pod", f"{name}-pod", "-n", "isola-sandboxes", "-o", f"jsonpath={gate}")
+    until(lambda: cluster.kubectl(*pod, check=False).stdout, seconds=60, what="its gate")
+    time.sleep(1)
+    assert "Started" not in [entry["type"] for entry in cluster.log(name)]
+    no_policy_engine()
+    shown = http.get(f"/sandboxes/{name}", params={"waitSeconds": 25}).json()
+    assert shown["status"] == "Running"
