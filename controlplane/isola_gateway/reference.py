@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -39,12 +40,13 @@ def page(document: Json) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"prose": _prose, "kind": _kind, "bounds": _bounds, "phrase": _phrase}
+    filters: dict[str, Any] = environment.filters  # jinja2 types only its own
+    filters.update(prose=_prose, kind=_kind, bounds=_bounds, phrase=_phrase)
     return environment.get_template("page.html").render(
         document=document,
         chapters=_chapters(document),
-        example=lambda operation: _example(document, operation),
-        request=lambda operation: _request(document, operation),
+        example=partial(_example, document),
+        request=partial(_request, document),
     )
 
 

@@ -144,7 +144,3 @@ def _with(seen: Observation, container: str, **changes: Any) -> Observation:
         replace(each, **changes) if each.container == container else each for each in seen.keepsakes
     )
     return replace(seen, keepsakes=kept)
-
-
-def _caller(actor: str) -> str:
-    return actor.partition(" on behalf of ")[2].removesuffix(" (unverified)")

@@ -37,15 +37,15 @@ ROUNDS = 8
 class World(Protocol[T, S_contra, W, C_contra]):
     """What the reconciler needs of the cluster."""
 
-    def recall(self, name: str) -> T | None:
+    def recall(self, name: str, /) -> T | None:
         """Return the object from the local copy, which may be stale, or None."""
         ...
 
-    async def observe(self, item: T, state: S_contra, *, now: datetime) -> W:
+    async def observe(self, item: T, state: S_contra, /, *, now: datetime) -> W:
         """Return what is seen of its world, without judging it."""
         ...
 
-    async def perform(self, item: T, command: C_contra, seen: W) -> W:
+    async def perform(self, item: T, command: C_contra, seen: W, /) -> W:
         """Carry out a command and return what is seen after it."""
         ...
 

@@ -44,8 +44,8 @@ def no_policy_engine(cluster: Cluster) -> Iterator[Callable[[], None]]:
         else:
             cluster.kubectl("rollout", "status", *kube, "--timeout=90s")
 
-    engine({"isola.test/none": "x"})
     try:
+        engine({"isola.test/none": "x"})
         yield lambda: engine({"isola.test/none": None})
     finally:
         engine({"isola.test/none": None})

@@ -16,7 +16,9 @@ from typing import Any
 import schemathesis
 from hypothesis import HealthCheck, Phase, settings
 from quart import Quart
-from schemathesis.specs.openapi.checks import negative_data_rejection
+from schemathesis.specs.openapi.checks import (
+    negative_data_rejection,  # pyright: ignore[reportUnknownVariableType]
+)
 
 from gateway.fakes import (
     TEMPLATE,

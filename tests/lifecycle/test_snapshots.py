@@ -65,7 +65,7 @@ def log_of(*facts: Fact) -> Log:
 
 
 def world(after: timedelta = SECOND, **seen: Any) -> Observation:
-    named = {"snapshot_name": "n", "sandbox_name": "s", **seen}
+    named: dict[str, Any] = {"snapshot_name": "n", "sandbox_name": "s", **seen}
     return Observation(now=START + after, **named)
 
 

@@ -56,18 +56,16 @@ class Scene:
 
     @asynccontextmanager
     async def operator(self, **changes: Any) -> AsyncGenerator[None]:
-        settings = Settings(
-            **{
-                "namespace": NAMESPACE,
-                "own_namespace": "default",
-                "sidecar_image": "sidecar:1",
-                "kubeconfig": self.kubeconfig,
-                "metrics_port": free_port(),
-                "health_port": free_port(),
-                "snapshots": SNAPSHOTS,
-                **changes,
-            }
-        )
+        usual: dict[str, Any] = {
+            "namespace": NAMESPACE,
+            "own_namespace": "default",
+            "sidecar_image": "sidecar:1",
+            "kubeconfig": self.kubeconfig,
+            "metrics_port": free_port(),
+            "health_port": free_port(),
+            "snapshots": SNAPSHOTS,
+        }
+        settings = Settings(**usual | changes)
         stop = asyncio.Event()
         task = asyncio.create_task(run(settings, stop))
         try:
