@@ -174,7 +174,7 @@ def test_every_default_is_commented_for_the_reader() -> None:
             "egress.serviceAccount.create is false and egress.serviceAccount.name is empty",
             id="the way out without account",
         ),
-        pytest.param({"egress": {"ports": [443, 443]}}, "egress.ports", id="a port twice"),
+        pytest.param({"egress": {"ports": [443, 443]}}, "/egress/ports", id="a port twice"),
         pytest.param({"egress": {"nameservers": ["dns.example"]}}, "egress", id="a name server"),
         pytest.param(
             {"operator": {"serviceAccount": {"create": False}}},
