@@ -390,7 +390,7 @@ async def test_a_long_life_is_kept_whole_in_a_bounded_object(
         return written
 
     monkeypatch.setattr(KubernetesRecords, "write", losing)
-    monkeypatch.setattr("isola_lifecycle.sandbox.leaving.ARCHIVE_RETRY", timedelta(seconds=0.1))
+    monkeypatch.setattr("isola_lifecycle.keeping.ARCHIVE_RETRY", timedelta(seconds=0.1))
     async with scene.operator(), scene.operator():
         name = await create(scene)
         await scene.until(name, recorded("PodCreated"))
@@ -448,8 +448,8 @@ async def test_an_archive_that_takes_nothing_does_not_keep_a_sandbox_for_ever(
         raise RejectedError(f"exceeded quota: no room for {segment.name}", code=403)
 
     monkeypatch.setattr(KubernetesRecords, "write", refused)
-    monkeypatch.setattr("isola_lifecycle.sandbox.leaving.ARCHIVE_RETRY", timedelta(seconds=0.1))
-    monkeypatch.setattr("isola_lifecycle.sandbox.leaving.ARCHIVE_PATIENCE", timedelta(seconds=1))
+    monkeypatch.setattr("isola_lifecycle.keeping.ARCHIVE_RETRY", timedelta(seconds=0.1))
+    monkeypatch.setattr("isola_lifecycle.keeping.ARCHIVE_PATIENCE", timedelta(seconds=1))
     async with scene.operator() as settings, aiohttp.ClientSession() as session:
         name = await create(scene)
         await scene.until(name, recorded("PodCreated"))
@@ -531,7 +531,7 @@ async def test_a_sandbox_made_with_kubectl_gets_its_finalizer(scene: Scene) -> N
         await scene.client.request("POST", sandboxes_path(NAMESPACE), body)
         sandbox = await scene.until(name, recorded("PodCreated"))
         assert sandbox.finalizers == ("sandbox.isola.run/cleanup",)
-        assert sandbox.log.entries[0].actor == "operator"
+        assert sandbox.log.entries[0].actor == "operator on behalf of unknown (Kubernetes API)"
 
 
 async def test_a_sandbox_may_have_a_name_that_looks_like_a_pod_s(scene: Scene) -> None:

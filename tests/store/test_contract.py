@@ -18,7 +18,7 @@ from isola_lifecycle.errors import (
 from isola_lifecycle.log import LIVE_ENTRIES
 from isola_store.port import Draft, Logged, Store
 from support.store import Kind, append, following
-from support.stories import ACCEPTED, NOT_READY, PENDING, POD_CREATED, READY
+from support.stories import ACCEPTED, NOT_READY, POD_CREATED, READY
 
 Anything = Store[Any]
 
@@ -82,7 +82,7 @@ async def test_what_is_not_there_is_not_found(store: Anything) -> None:
 async def test_appended_entries_come_back_as_they_were_written(
     store: Anything, item: Logged, kind: Kind
 ) -> None:
-    after = await append(store, item, *PENDING)
+    after = await append(store, item, ACCEPTED, POD_CREATED)
     after = await append(store, after, READY)
     again = await store.read(item.name)
     assert again.log == after.log

@@ -23,7 +23,7 @@ from isola_store.kubernetes import KubernetesStore
 from isola_store.port import Logged
 from support.kubernetes_server import NAMESPACE, ApiServer
 from support.store import SPEC, Kind, append, following, unique
-from support.stories import NOT_READY, PENDING, READY, SCHEDULED, STARTED
+from support.stories import ACCEPTED, NOT_READY, POD_CREATED, READY, SCHEDULED, STARTED
 
 pytestmark = pytest.mark.apiserver
 
@@ -63,7 +63,7 @@ class Attempt:
 async def attempt(api_server: ApiServer, client: KubernetesClient, kind: Kind) -> Attempt:
     store = KubernetesStore(client, NAMESPACE, kind.resource, Logged)
     item = await store.create(kind.draft("refusal"))
-    item = await append(store, item, *PENDING, SCHEDULED, STARTED)
+    item = await append(store, item, ACCEPTED, POD_CREATED, SCHEDULED, STARTED)
     return Attempt(api_server, kind, item.name, [encode(e) for e in reversed(list(item.log))])
 
 
