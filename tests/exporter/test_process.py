@@ -78,7 +78,7 @@ async def test_what_is_known_is_delivered_before_it_stops(scene: Scene) -> None:
     scene.collector.kill()
     sandbox = await scene.create()
     await scene.live(sandbox)
-    await scene.until(lambda: "isola_exporter_pending_entries 8.0" in scene.exporter.scraped())
+    await scene.until(lambda: "isola_exporter_pending_entries 9.0" in scene.exporter.scraped())
     scene.collector.start()
     assert await asyncio.to_thread(scene.exporter.end) == 0
     assert_told(scene, sandbox)

@@ -15,15 +15,19 @@ from kubectl.conftest import Cli
 from support.stories import (
     ACCEPTED,
     NOT_READY,
-    PENDING,
+    POD_CREATED,
     READY,
     REQUESTED,
-    RUNNING,
+    SCHEDULED,
     START,
+    STARTED,
     TERMINATED,
     UID,
     log_of,
 )
+
+PENDING = (ACCEPTED, POD_CREATED)
+RUNNING = (*PENDING, SCHEDULED, STARTED, READY)
 
 SUBJECT = Subject(name="s", uid=UID, created_at=START)
 LIFE = log_of((*RUNNING, REQUESTED, NOT_READY, TERMINATED))
