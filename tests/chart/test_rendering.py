@@ -289,8 +289,10 @@ def test_values_reach_the_operator(chart: Chart) -> None:
         "ISOLA_CLUSTER_DNS_LABELS": "k8s-app=kube-dns",
         "ISOLA_EGRESS_SERVICE": "isola-sandboxing-egress",
         "ISOLA_EGRESS_PORTS": "80,443,5432",
-        "ISOLA_EGRESS_LABELS": "app.kubernetes.io/component=egress,app.kubernetes.io/instance=isola,"
-        "app.kubernetes.io/name=sandboxing",
+        "ISOLA_EGRESS_LABELS": ",".join(
+            f"app.kubernetes.io/{label}"
+            for label in ("component=egress", "instance=isola", "name=sandboxing")
+        ),
         "ISOLA_NODE_LOSS_SECONDS": "60",
         "ISOLA_RECORD_TTL_SECONDS": "604800",
         "ISOLA_METRICS_PORT": "9090",

@@ -75,6 +75,7 @@ def test_a_program_that_tries_from_its_first_millisecond_gets_nowhere(
     assert reached.strip() == "[]"
 
 
+@pytest.mark.trial
 def test_where_nothing_enforces_policies_the_sandbox_fails_and_never_runs(
     cluster: Cluster, http: httpx.Client, create: Create, no_policy_engine: Callable[[], None]
 ) -> None:
@@ -92,6 +93,7 @@ def test_where_nothing_enforces_policies_the_sandbox_fails_and_never_runs(
     assert "waiting" in container["state"]
 
 
+@pytest.mark.trial
 def test_where_enforcement_comes_late_the_sandbox_waits_for_it(
     cluster: Cluster, http: httpx.Client, create: Create, no_policy_engine: Callable[[], None]
 ) -> None:
