@@ -13,7 +13,9 @@ install_chromium() {
 }
 
 if ! browser >/dev/null; then
-  [ "$(id -u)" = 0 ] && have apt-get || fail 'please install Chromium or Chrome first: https://www.chromium.org/getting-involved/download-chromium/'
+  if [ "$(id -u)" != 0 ] || ! have apt-get; then
+    fail 'please install Chromium or Chrome first: https://www.chromium.org/getting-involved/download-chromium/'
+  fi
   locked browser
   browser >/dev/null || step 'installing Chromium' install_chromium
 fi
