@@ -1,0 +1,101 @@
+"""The gateway as a process, with a real API server, operator and sidecar behind it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import ExitStack, asynccontextmanager, closing, suppress
+from pathlib import Path
+
+import httpx
+import pytest
+
+from contract.asking import LONGEST_SECONDS, Server, ask
+from isola_store.client import KubernetesClient
+from sidecar.pods import Pod, require_tools
+from support.cluster import until
+from support.kubelet import Kubelet
+from support.kubernetes_server import NAMESPACE, ApiServer, free_port
+from support.program import Program
+
+pytestmark = [pytest.mark.apiserver, pytest.mark.trial]
+
+
+@pytest.fixture
+def pod(tmp_path: Path) -> Iterator[Pod]:
+    """The pod that every sandbox of this test is."""
+    require_tools()
+    with Pod(tmp_path / "pod", own_network=True) as pod:
+        pod.add("sandbox0", prepare="mkdir /sandbox", directory="/sandbox")
+        pod.start_sidecar()
+        yield pod
+
+
+@pytest.fixture
+def gateway(tmp_path: Path, api_server: ApiServer) -> Iterator[str]:
+    """A gateway and an operator, running; the gateway's address."""
+    port, common = free_port(), {"ISOLA_SANDBOX_NAMESPACE": NAMESPACE, "ISOLA_LOG_LEVEL": "warning"}
+    environments = {
+        "isola_operator": {
+            "ISOLA_KUBECONFIG": str(api_server.kubeconfig),
+            "ISOLA_SANDBOX_SIDECAR_IMAGE": "sidecar:1",
+            "ISOLA_METRICS_PORT": str(free_port()),
+            "ISOLA_HEALTH_PORT": str(free_port()),
+        },
+        "isola_gateway": {
+            "KUBECONFIG": str(api_server.kubeconfig),
+            "ISOLA_HTTP_PORT": str(port),
+        },
+    }
+    with ExitStack() as stack:
+        for name, environment in environments.items():
+            program = Program(name, common | environment, tmp_path / f"{name}.log")
+            stack.callback(program.kill)
+            program.start()
+        yield f"http://127.0.0.1:{port}"
+
+
+@asynccontextmanager
+async def node(api_server: ApiServer, address: str) -> AsyncGenerator[None]:
+    """A node that starts every pod at once, at `address`."""
+    async with await KubernetesClient.connect(str(api_server.kubeconfig)) as client:
+        kubelet = Kubelet(client)
+        await kubelet.prepare()
+        serving = asyncio.create_task(kubelet.serve(address))
+        yield
+        serving.cancel()
+        with suppress(asyncio.CancelledError):
+            await serving
+
+
+def running_sandbox(url: str) -> str:
+    """Return the id of a new sandbox that takes commands."""
+
+    def ready() -> bool:
+        with suppress(httpx.TransportError):
+            return httpx.get(f"{url}/readyz").is_success
+        return False
+
+    until(ready, seconds=120, what="a gateway that is ready")
+    body = {"podTemplate": {"containers": [{"image": "busybox"}]}}
+    with closing(httpx.Client(base_url=url, timeout=30)) as client:
+        made = client.post("/v1/sandboxes", json=body, headers={"Prefer": "wait=25"}).json()
+    assert made["status"] == "Running", made
+    return made["id"]
+
+
+@pytest.mark.timeout(LONGEST_SECONDS)
+async def test_it_keeps_every_promise(
+    gateway: str, pod: Pod, api_server: ApiServer, tmp_path: Path
+) -> None:
+    async with node(api_server, pod.address):
+        sandbox = await asyncio.to_thread(running_sandbox, gateway)
+        server = Server(
+            "gateway.json", gateway, f"/v1/sandboxes/{sandbox}/commands", sandbox=sandbox
+        )
+        report = await asyncio.to_thread(ask, server, tmp_path, examples=20)
+
+    assert report.code == 0, report.output
+    assert report.requests >= 1000
+    assert not [status for status in report.statuses() if status >= 500], report.answers
+    assert report.never_accepted() == set()
