@@ -23,6 +23,7 @@ MICROSECOND = timedelta(microseconds=1)
 
 LIFE = [
     "Accepted",
+    "NetworkConfigured",
     "PodCreated",
     "Scheduled",
     "Started",
@@ -45,7 +46,7 @@ async def test_the_history_of_a_living_sandbox(cli: Cli, lives: Lives) -> None:
     done = cli("history", sandbox.name)
     assert done.code == 0
     assert done.lines[0] == f"{sandbox.name}  Running  uid {sandbox.uid}"
-    assert events(done) == LIFE[:5]
+    assert events(done) == LIFE[:6]
     assert done.lines[1].split() == ["#", "TIME", "AFTER", "EVENT", "REASON", "ACTOR", "MESSAGE"]
     assert done.lines[2].split() == [
         *("1", "2026-05-04", "03:02:01.123Z", "-", "Accepted", "SpecValid", "operator", "…")
@@ -56,16 +57,16 @@ async def test_the_history_of_a_deleted_sandbox_and_why_it_ended(cli: Cli, lives
     sandbox = await lives.end(await lives.begin("", *RUNNING, FAILED))
     done = cli("history", sandbox.name)
     assert done.lines[0] == f"{sandbox.name}  Failed, deleted  uid {sandbox.uid}"
-    assert events(done) == [*LIFE[:5], "Succeeded=False", *LIFE[5:]]
+    assert events(done) == [*LIFE[:6], "Succeeded=False", *LIFE[6:]]
     assert cli("why", sandbox.name).out.startswith("Its program failed, 0ms after it became ready")
 
 
 async def test_a_long_history_comes_whole_from_archive_and_object(cli: Cli, lives: Lives) -> None:
     sandbox = await lives.long()
     told = json.loads(cli("history", sandbox.name, "-o", "json").out)
-    assert [entry["sequence"] for entry in told["entries"]] == list(range(1, 27))
+    assert [entry["sequence"] for entry in told["entries"]] == list(range(1, 28))
     assert told["entries"][-1] == encode(sandbox.log.entries[-1])
-    assert len(told["sincePreviousSeconds"]) == 26
+    assert len(told["sincePreviousSeconds"]) == 27
     assert (told["id"], told["uid"], told["deleted"]) == (sandbox.name, sandbox.uid, False)
 
 
