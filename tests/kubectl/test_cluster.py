@@ -15,7 +15,7 @@ from kubectl.conftest import Cli, Run
 from support.kubernetes_server import NAMESPACE, ApiServer
 from support.lives import Lives
 from support.store import unique
-from support.stories import FAILED, RUNNING, fact
+from support.stories import FAILED, SILENT, fact
 
 pytestmark = pytest.mark.apiserver
 
@@ -23,7 +23,6 @@ MICROSECOND = timedelta(microseconds=1)
 
 LIFE = [
     "Accepted",
-    "NetworkConfigured",
     "PodCreated",
     "Scheduled",
     "Started",
@@ -46,7 +45,7 @@ async def test_the_history_of_a_living_sandbox(cli: Cli, lives: Lives) -> None:
     done = cli("history", sandbox.name)
     assert done.code == 0
     assert done.lines[0] == f"{sandbox.name}  Running  uid {sandbox.uid}"
-    assert events(done) == LIFE[:6]
+    assert events(done) == LIFE[:5]
     assert done.lines[1].split() == ["#", "TIME", "AFTER", "EVENT", "REASON", "ACTOR", "MESSAGE"]
     assert done.lines[2].split() == [
         *("1", "2026-05-04", "03:02:01.123Z", "-", "Accepted", "SpecValid", "operator", "…")
@@ -54,19 +53,19 @@ async def test_the_history_of_a_living_sandbox(cli: Cli, lives: Lives) -> None:
 
 
 async def test_the_history_of_a_deleted_sandbox_and_why_it_ended(cli: Cli, lives: Lives) -> None:
-    sandbox = await lives.end(await lives.begin("", *RUNNING, FAILED))
+    sandbox = await lives.end(await lives.begin("", *SILENT, FAILED))
     done = cli("history", sandbox.name)
     assert done.lines[0] == f"{sandbox.name}  Failed, deleted  uid {sandbox.uid}"
-    assert events(done) == [*LIFE[:6], "Succeeded=False", *LIFE[6:]]
+    assert events(done) == [*LIFE[:5], "Succeeded=False", *LIFE[5:]]
     assert cli("why", sandbox.name).out.startswith("Its program failed, 0ms after it became ready")
 
 
 async def test_a_long_history_comes_whole_from_archive_and_object(cli: Cli, lives: Lives) -> None:
     sandbox = await lives.long()
     told = json.loads(cli("history", sandbox.name, "-o", "json").out)
-    assert [entry["sequence"] for entry in told["entries"]] == list(range(1, 28))
+    assert [entry["sequence"] for entry in told["entries"]] == list(range(1, 27))
     assert told["entries"][-1] == encode(sandbox.log.entries[-1])
-    assert len(told["sincePreviousSeconds"]) == 27
+    assert len(told["sincePreviousSeconds"]) == 26
     assert (told["id"], told["uid"], told["deleted"]) == (sandbox.name, sandbox.uid, False)
 
 
@@ -105,7 +104,7 @@ async def test_the_request_that_caused_an_entry_is_shown(cli: Cli, lives: Lives)
 
 async def test_what_is_there_is_listed_and_with_all_what_was(cli: Cli, lives: Lives) -> None:
     living, long = await lives.begin(), await lives.long()
-    gone = await lives.end(await lives.begin("", *RUNNING, FAILED))
+    gone = await lives.end(await lives.begin("", *SILENT, FAILED))
 
     def listed(*words: str) -> dict[str, list[str]]:
         head, *rows = cli("list", *words).lines

@@ -18,7 +18,7 @@ import pytest
 from support.kubernetes_server import ApiServer
 from support.link import Link, linked
 from support.lives import END, FLAPPING, Lives
-from support.stories import NOT_READY, READY, RUNNING
+from support.stories import NOT_READY, READY, SILENT
 
 pytestmark = pytest.mark.apiserver
 
@@ -116,7 +116,7 @@ async def test_all_sandboxes_are_followed_from_now_on(lives: Lives, api_server: 
     old = await lives.begin()
     async with watching(api_server, "-o", "json") as somebody:
         await somebody.begun()
-        new = await lives.begin("", RUNNING[0])
+        new = await lives.begin("", SILENT[0])
         (first,) = await somebody.told(1)
         assert (first["id"], first["entry"]["type"]) == (new.name, "Accepted")
         await lives.go_on(old, NOT_READY)

@@ -14,7 +14,7 @@ from isola_store.port import Draft, Sandbox
 from isola_store.records import KubernetesRecords
 from support.kubernetes_server import NAMESPACE
 from support.store import NOW, SPEC, unique
-from support.stories import NOT_READY, READY, REQUESTED, RUNNING, TERMINATED, fact
+from support.stories import NOT_READY, READY, REQUESTED, SILENT, TERMINATED, fact
 
 ROLLED_OVER = fact("Archived", "LogRolledOver")
 FLAPPING = (NOT_READY, READY) * 10
@@ -42,7 +42,7 @@ class Lives:
     async def begin(self, name: str = "", *facts: Fact) -> Sandbox:
         """Create a sandbox and record facts, by default those of one that runs."""
         sandbox = await self.store.create(Draft(name=name or unique("life"), spec=SPEC))
-        return await self.go_on(sandbox, *(facts or RUNNING))
+        return await self.go_on(sandbox, *(facts or SILENT))
 
     async def go_on(self, sandbox: Sandbox, *facts: Fact) -> Sandbox:
         """Record facts."""
@@ -56,7 +56,7 @@ class Lives:
 
     async def long(self) -> Sandbox:
         """Return a running sandbox, the oldest entries of whose log are in the archive."""
-        return await self.roll_over(await self.begin("", *RUNNING, *FLAPPING))
+        return await self.roll_over(await self.begin("", *SILENT, *FLAPPING))
 
     async def end(self, sandbox: Sandbox) -> Sandbox:
         """Record the end, archive the rest, and let the object go."""

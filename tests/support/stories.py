@@ -42,6 +42,8 @@ FAILED = fact("Succeeded", "Error", Status.FALSE, container="sandbox0", exitCode
 
 PENDING = (ACCEPTED, CONFIGURED, POD_CREATED)
 RUNNING = (*PENDING, SCHEDULED, STARTED, READY)
+# A start that tells nothing of its network.
+SILENT = (ACCEPTED, POD_CREATED, SCHEDULED, STARTED, READY)
 
 EMPTY_POD = Pod(name="s-pod", uid=POD_UID, containers=(Container(name="sandbox0", image="i"),))
 READY_POD = replace(
