@@ -41,6 +41,8 @@ GRACE_SECONDS = 60
 TOKEN_SECONDS = 3600
 TOKEN_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 - a path
 
+REQUESTS = {"cpu": "50m", "memory": "64Mi"}
+
 _CONFINED = {
     "allowPrivilegeEscalation": False,
     "readOnlyRootFilesystem": True,
@@ -86,11 +88,13 @@ def taking(snapshot: Snapshot, source: Source, settings: JobSettings) -> dict[st
         settings: What the installation decides.
     """
     pause = bool(snapshot.spec.get("pause"))
+    deadline = int(snapshot.spec.get("timeoutSeconds", 300))
     environment = {**_common(snapshot, settings), "ISOLA_ARCHIVE": ARCHIVE}
     capture = {
         "ISOLA_ARCHIVE": ARCHIVE,
         "ISOLA_CONTAINER_ID": source.container_id,
         "ISOLA_PAUSE": str(pause).lower(),
+        "ISOLA_CAPTURE_SECONDS": str(deadline),
         "ISOLA_RUNSC": RUNSC,
         "ISOLA_RUNSC_ROOT": settings.runsc_root,
         "ISOLA_LOG_LEVEL": settings.log_level,
@@ -103,7 +107,8 @@ def taking(snapshot: Snapshot, source: Source, settings: JobSettings) -> dict[st
         "initContainers": [
             {
                 **_container("capture", settings),
-                "env": _env(capture),
+                "env": [*_env(capture), _archive_limit()],
+                "resources": _capture_resources(settings),
                 "securityContext": {**_CONFINED, "runAsUser": 0, "runAsGroup": 0},
                 "volumeMounts": [
                     {"name": "archive", "mountPath": ARCHIVE_FOLDER},
@@ -132,7 +137,6 @@ def taking(snapshot: Snapshot, source: Source, settings: JobSettings) -> dict[st
             _token(),
         ],
     }
-    deadline = int(snapshot.spec.get("timeoutSeconds", 300))
     return _job(snapshot, naming.job_name(snapshot.name), pod, deadline)
 
 
@@ -200,6 +204,7 @@ def _common(snapshot: Snapshot, settings: JobSettings) -> dict[str, str]:
     return {
         "ISOLA_BUCKET_URL": settings.bucket_url,
         "ISOLA_SNAPSHOT": snapshot.name,
+        "ISOLA_SNAPSHOT_UID": snapshot.uid,
         "ISOLA_LOG_LEVEL": settings.log_level,
     }
 
@@ -226,11 +231,25 @@ def _container(command: str, settings: JobSettings) -> dict[str, Any]:
         "name": command,
         "image": settings.image,
         "args": [command],
-        "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}},
+        "resources": {"requests": REQUESTS},
     }
     if settings.pull_policy:
         container["imagePullPolicy"] = settings.pull_policy
     return container
+
+
+def _capture_resources(settings: JobSettings) -> dict[str, Json]:
+    # A limit alone would set as much aside: there is that much room, or the archive is refused.
+    return {
+        "requests": {**REQUESTS, "ephemeral-storage": "0"},
+        "limits": {"ephemeral-storage": settings.archive_limit},
+    }
+
+
+def _archive_limit() -> Json:
+    # The kubelet makes bytes of the quantity.
+    limit = {"resource": "limits.ephemeral-storage", "divisor": "1"}
+    return {"name": "ISOLA_ARCHIVE_LIMIT_BYTES", "valueFrom": {"resourceFieldRef": limit}}
 
 
 def _env(values: Mapping[str, str]) -> list[Json]:
