@@ -18,9 +18,9 @@ from isola_gateway.listing import Choice, is_chosen
 from isola_gateway.mapping import summary_of
 from isola_gateway.ports import SandboxView
 
-# As often as a sidecar gives a sign of life.
+# The gateway's own streams give a sign of life as often as a sidecar's: clients wait longer.
 KEEP_ALIVE_SECONDS = 15
-_KEEP_ALIVE = b": keepalive\n\n"
+KEEP_ALIVE = b": keepalive\n\n"
 
 
 class Follower:
@@ -52,7 +52,7 @@ class Follower:
         unsubscribe = self._view.subscribe(self._look)
         try:
             # The server holds the head of an answer back until there is something of its body.
-            yield _KEEP_ALIVE
+            yield KEEP_ALIVE
             self._changed |= dict.fromkeys(sandbox.name for sandbox in self._view.list())
             for event in self._news():
                 yield event
@@ -61,7 +61,7 @@ class Follower:
                 for event in self._news():
                     yield event
                 if not await self._woke():
-                    yield _KEEP_ALIVE
+                    yield KEEP_ALIVE
         finally:
             unsubscribe()
 

@@ -11,6 +11,7 @@ from quart import Blueprint, Response
 from isola_gateway import contract
 from isola_gateway.admission import Admission
 from isola_gateway.binding import Given, mount
+from isola_gateway.following import KEEP_ALIVE, KEEP_ALIVE_SECONDS
 from isola_gateway.histories import Histories, History
 from isola_gateway.listing import record_page
 from isola_gateway.lookup import Lookup
@@ -21,10 +22,6 @@ from isola_lifecycle.log import Condition
 from isola_lifecycle.sandbox.fold import evolve
 from isola_lifecycle.sandbox.state import State
 from isola_lifecycle.sandbox.verdict import verdict
-
-# As often as a sidecar gives a sign of life; clients wait longer than that.
-KEEP_ALIVE_SECONDS = 15
-_KEEP_ALIVE = b": keepalive\n\n"
 
 # Nothing follows it.
 _LAST = "Terminated"
@@ -86,7 +83,7 @@ class HistoryRoutes:
     async def _followed(self, history: History, seen: int) -> AsyncIterator[bytes]:
         current = history.sandbox
         # The server holds the head of an answer back until there is something of its body.
-        yield _KEEP_ALIVE
+        yield KEEP_ALIVE
         entries: Sequence[Condition] = [e for e in history.entries if e.sequence > seen]
         over = any(entry.type == _LAST for entry in history.entries)
         while True:
@@ -97,7 +94,7 @@ class HistoryRoutes:
                 return
             later = await self._lookup.later(current, KEEP_ALIVE_SECONDS)
             if later is current:
-                yield _KEEP_ALIVE
+                yield KEEP_ALIVE
                 entries = ()
             elif later:
                 entries = await self._histories.after(later, seen)

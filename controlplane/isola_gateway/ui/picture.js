@@ -22,6 +22,11 @@ export function duration(seconds) {
   return parts.filter(Boolean).join(" ");
 }
 
+/** Return whether nothing comes after the last entry of a history. */
+export function isOver(history) {
+  return history.deleted || history.entries.at(-1)?.type === "Terminated";
+}
+
 /**
  * Return the steps of a life: {first, last, phase, seconds, goes}: from the entries `first` to `last`, which came in one
  * write, to the next ones, or to now where `goes`.
@@ -34,7 +39,7 @@ export function steps(history, now) {
     if (before?.from === at) Object.assign(before, { last: entry.sequence, phase: history.phases[index] });
     else found.push({ first: entry.sequence, last: entry.sequence, phase: history.phases[index], from: at });
   });
-  const over = history.deleted || history.entries.at(-1)?.type === "Terminated";
+  const over = isOver(history);
   found.forEach((step, index) => {
     step.goes = index === found.length - 1 && !over;
     step.seconds = Math.max((found[index + 1]?.from ?? (over ? step.from : now)) - step.from, 0) / 1000;

@@ -1,7 +1,7 @@
 // The page: a list of sandboxes and the life of one, both as the REST API tells them, both live.
 // Whatever a sandbox or a caller wrote gets here as text, and is put into the page as text.
 
-import { duration, life, totals } from "./picture.js";
+import { duration, isOver, life, totals } from "./picture.js";
 
 const API = "../v1";
 const STATES = ["Pending", "Running", "Terminating", "Succeeded", "Failed"];
@@ -177,7 +177,7 @@ function sandbox(id, uid) {
       log.append(item(entry, history.sincePreviousSeconds[at], history.phases[at], known > 0));
     });
     draw();
-    ended = history.deleted || history.entries.at(-1)?.type === "Terminated";
+    ended = isOver(history);
     if (ended) { stop(); connected(true, "complete"); }
   }
 
