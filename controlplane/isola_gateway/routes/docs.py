@@ -3,28 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable
-from hashlib import sha256
 from importlib.resources import files
 
 import yaml
-from quart import Blueprint, Response, request
+from quart import Blueprint
 
 from isola_gateway.openapi import document
 from isola_gateway.operation import JSON
 from isola_gateway.reference import page
+from isola_gateway.routes.fixed import fixed
 
-_HEADERS = {
-    # It needs no more than its style.
-    "Content-Security-Policy": (
-        "default-src 'none'; style-src 'self';"
-        " base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    ),
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    # It changes with the release, and the browser asks whether it has.
-    "Cache-Control": "no-cache",
-}
+# The page needs no more than its style.
+_MAY = "style-src 'self'"
 
 
 def blueprint() -> Blueprint:
@@ -39,18 +29,6 @@ def blueprint() -> Blueprint:
     }
     routes = Blueprint("docs", __name__)
     for path, (text, media_type) in contents.items():
-        routes.add_url_rule(path, path.strip("/").replace(".", "-"), _text(text, media_type))
+        view = fixed(text.encode(), media_type, _MAY)
+        routes.add_url_rule(path, path.strip("/").replace(".", "-"), view)
     return routes
-
-
-def _text(text: str, media_type: str) -> Callable[[], Awaitable[Response]]:
-    content = text.encode()
-    tag = sha256(content).hexdigest()[:32]
-
-    async def answer() -> Response:
-        response = Response(content, content_type=media_type, headers=_HEADERS)
-        response.set_etag(tag)
-        await response.make_conditional(request)
-        return response
-
-    return answer
