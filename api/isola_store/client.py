@@ -7,6 +7,7 @@ fields (`podTemplate`, `status.conditions`) that no generated model knows.
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
@@ -33,6 +34,8 @@ MERGE_PATCH = "application/merge-patch+json"
 
 # No request of ours takes longer when all is well; a watch has its own limit.
 REQUEST_TIMEOUT_SECONDS = 30
+
+CLOSING_SECONDS = 0.1
 
 # A list is read in pages: one answer with 10,000 whole logs would be 150 MB.
 PAGE_ITEMS = 500
@@ -73,6 +76,8 @@ class KubernetesClient:
     async def close(self) -> None:
         """Close every connection."""
         await self._api.close()
+        # One whose handshake was cut short closes a moment later; aiohttp waits for the others.
+        await asyncio.sleep(CLOSING_SECONDS)
 
     async def request(
         self,

@@ -302,11 +302,14 @@ async def test_the_first_entry_names_whoever_created_the_sandbox_with_kubectl(
 
 async def test_who_deletes_with_kubectl_is_stated_as_unknown(scene: Scene, tmp_path: Path) -> None:
     sandbox, _ = scene.alice.create()
+    name = sandbox["metadata"]["name"]
+    held: dict[str, Any] = {"metadata": {"finalizers": ["example.com/until-it-is-read"]}}
+    assert scene.alice.patch(name, held) == ""
     async with operating(scene, tmp_path):
         await entry(scene, sandbox, "PodCreated")
-        name = sandbox["metadata"]["name"]
         assert scene.alice.kubectl("delete", "sandbox", name, "--wait=false")[1] == ""
         asked = await entry(scene, sandbox, "TerminationRequested")
+        assert scene.alice.patch(name, {"metadata": {"finalizers": None}}) == ""
         assert asked["actor"] == "operator on behalf of unknown (Kubernetes API)"
         assert asked["reason"] == "ObjectDeleted"
 

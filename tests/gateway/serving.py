@@ -19,12 +19,16 @@ LOOPBACK = "127.0.0.1"
 
 @asynccontextmanager
 async def served(
-    world: World, sidecar_port: int, admission: Admission | None = None
+    world: World,
+    sidecar_port: int,
+    admission: Admission | None = None,
+    *,
+    patience: timedelta = timedelta(milliseconds=300),
 ) -> AsyncGenerator[str]:
     """Serve `world`, whose sidecars listen on `sidecar_port`, and yield the base URL."""
     stop = asyncio.Event()
     async with sessions() as session:
-        sidecars = HttpSidecars(session, port=sidecar_port, patience=timedelta(milliseconds=300))
+        sidecars = HttpSidecars(session, port=sidecar_port, patience=patience)
         listener = listening_socket(0, LOOPBACK)
         port = listener.getsockname()[1]
         admission = admission or Admission(Limits(), Metrics())

@@ -362,7 +362,8 @@ class CrashySandbox(RuleBasedStateMachine):
     # --- how it is carried out -----------------------------------------------------------------
 
     def settle(self) -> None:
-        for _ in range(10):
+        # Long enough for a snapshot and an archive that are both given up, one after the other.
+        for _ in range(15):
             self.an_operator_runs(lag=0, pod_lag=0, dies_after=NEVER)
             self.a_dying_pod_disappears()
             if self.pod and not self.pod.ended and not self.pod.deleting:
