@@ -36,9 +36,11 @@ def _whole(value: object) -> object:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
+Integer = Annotated[int, BeforeValidator(_whole)]
+
 _INT64 = 2**63 - 1
-Seconds = Annotated[int, Field(ge=1, le=_INT64), BeforeValidator(_whole)]
-BytesPerSecond = Annotated[int, Field(ge=1, le=10**12), BeforeValidator(_whole)]
+Seconds = Annotated[Integer, Field(ge=1, le=_INT64)]
+BytesPerSecond = Annotated[Integer, Field(ge=1, le=10**12)]
 
 # Described, not checked here: a text that is no quantity is a 400 of the contract, not a 422.
 Quantity = Annotated[
@@ -244,11 +246,9 @@ class ChangeSandboxRequest(Body):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"timeoutSeconds": 3600}]})
 
-    timeout_seconds: Annotated[int, Field(ge=1, le=LONGEST_SECONDS), BeforeValidator(_whole)] = (
-        Field(
-            description="Lifetime, as at creation: counted from the acceptance of the sandbox, not"
-            " from this request. It must end in the future.",
-        )
+    timeout_seconds: Annotated[Integer, Field(ge=1, le=LONGEST_SECONDS)] = Field(
+        description="Lifetime, as at creation: counted from the acceptance of the sandbox, not"
+        " from this request. It must end in the future.",
     )
 
 

