@@ -11,7 +11,7 @@ from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, WithJ
 from pydantic.config import JsonDict
 
 from isola_rest.identifiers import CommandId
-from isola_rest.models import Body, Integer, Seconds, Wire
+from isola_rest.models import WHOLE, Body, Seconds, Wire
 
 # What an operating system takes as an argument, a path or a variable.
 TEXT_PATTERN = r"^[^\x00]*$"
@@ -32,7 +32,7 @@ Environment = Annotated[
 ]
 
 # Of a terminal, rows or columns: as a sidecar limits them.
-Lines = Annotated[Integer, Field(ge=1, le=1000)]
+Lines = Annotated[int, Field(ge=1, le=1000), WHOLE]
 
 
 class TerminalSize(Wire):

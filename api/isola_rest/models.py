@@ -36,11 +36,12 @@ def _whole(value: object) -> object:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-Integer = Annotated[int, BeforeValidator(_whole)]
+# After the bounds, which JSON Schema would not see behind it.
+WHOLE = BeforeValidator(_whole)
 
 _INT64 = 2**63 - 1
-Seconds = Annotated[Integer, Field(ge=1, le=_INT64)]
-BytesPerSecond = Annotated[Integer, Field(ge=1, le=10**12)]
+Seconds = Annotated[int, Field(ge=1, le=_INT64), WHOLE]
+BytesPerSecond = Annotated[int, Field(ge=1, le=10**12), WHOLE]
 
 # Described, not checked here: a text that is no quantity is a 400 of the contract, not a 422.
 Quantity = Annotated[
@@ -246,7 +247,7 @@ class ChangeSandboxRequest(Body):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"timeoutSeconds": 3600}]})
 
-    timeout_seconds: Annotated[Integer, Field(ge=1, le=LONGEST_SECONDS)] = Field(
+    timeout_seconds: Annotated[int, Field(ge=1, le=LONGEST_SECONDS), WHOLE] = Field(
         description="Lifetime, as at creation: counted from the acceptance of the sandbox, not"
         " from this request. It must end in the future.",
     )
