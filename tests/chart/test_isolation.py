@@ -142,16 +142,12 @@ def pod(**metadata: object) -> Json:
     }
 
 
-def policy(**spec: object) -> Json:
-    return {
-        "apiVersion": "networking.k8s.io/v1",
-        "kind": "NetworkPolicy",
-        "metadata": {"name": unique("policy")},
-        "spec": {"podSelector": {}, "policyTypes": ["Egress"], **spec},
-    }
-
-
-OPENING = policy(egress=[{}])
+OPENING: Json = {
+    "apiVersion": "networking.k8s.io/v1",
+    "kind": "NetworkPolicy",
+    "metadata": {"name": "opening"},
+    "spec": {"podSelector": {}, "policyTypes": ["Egress"], "egress": [{}]},
+}
 # For each policy an object that it alone refuses.
 REFUSED = {
     "templates": sandbox(template({"hostNetwork": True})),
