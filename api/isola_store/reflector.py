@@ -24,6 +24,10 @@ from isola_store.port import Sandbox, Snapshot
 WATCH_SECONDS = 300
 
 
+# What decoding something damaged raises.
+_INDIGESTIBLE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+
+
 class Named(Protocol):
     """What a copy can hold."""
 
@@ -54,6 +58,9 @@ class Reflector(Generic[T]):
         path: The collection.
         decode: Makes a value of an object.
         query: Selectors.
+        lenient: Whether an object that cannot be decoded is passed over, as if it were not there.
+            For logs: a damaged one must not keep the others from being looked after. Elsewhere the
+            absence of an object may mean more than it says.
     """
 
     def __init__(
@@ -63,11 +70,14 @@ class Reflector(Generic[T]):
         decode: Callable[[Mapping[str, Any]], T],
         *,
         query: Mapping[str, str] | None = None,
+        lenient: bool = False,
     ) -> None:
         self._client = client
         self._path = path
         self._decode = decode
         self._query = dict(query or {})
+        self._passed_over = _INDIGESTIBLE if lenient else ()
+        self._unreadable: set[str] = set()
         self._items: dict[str, T] = {}
         self._version = ""  # where the watch goes on; empty: list first
         self._listeners: list[Callable[[str], None]] = []
@@ -78,6 +88,11 @@ class Reflector(Generic[T]):
     def synced(self) -> bool:
         """Return whether the first list has arrived."""
         return self._synced.is_set()
+
+    @property
+    def unreadable(self) -> int:
+        """Return how many objects are there that cannot be decoded."""
+        return len(self._unreadable)
 
     async def wait_synced(self) -> None:
         """Return once the first list has arrived."""
@@ -139,7 +154,8 @@ class Reflector(Generic[T]):
 
     async def _list(self) -> str:
         items, version = await collection(self._client, self._path, self._query)
-        found = {value.name: value for value in map(self._decode, items)}
+        self._unreadable.clear()
+        found = {value.name: value for value in map(self._value, items) if value is not None}
         names = found.keys() | self._items.keys()
         self._items = found
         self._synced.set()
@@ -155,14 +171,27 @@ class Reflector(Generic[T]):
                 raise error_of(item.get("code", 0), json.dumps(item).encode(), None)
             self._version = item["metadata"]["resourceVersion"]
             if event["type"] != "BOOKMARK":
-                self._take(event["type"], self._decode(item))
+                self._take(event["type"], item)
 
-    def _take(self, kind: str, value: T) -> None:
-        if kind == "DELETED":
-            self._items.pop(value.name, None)
+    def _take(self, kind: str, item: Mapping[str, Any]) -> None:
+        name = item["metadata"]["name"]
+        self._unreadable.discard(name)
+        value = None if kind == "DELETED" else self._value(item)
+        if value is None:
+            self._items.pop(name, None)
         else:
-            self._items[value.name] = value
-        self._announce(value.name)
+            self._items[name] = value
+        self._announce(name)
+
+    def _value(self, item: Mapping[str, Any]) -> T | None:
+        try:
+            return self._decode(item)
+        except self._passed_over as error:
+            name = item["metadata"]["name"]
+            self._unreadable.add(name)
+            log = structlog.get_logger().bind(path=self._path, name=name)
+            log.error("object_unreadable", error=repr(error))  # noqa: TRY400 - the object is at fault
+            return None
 
     def _announce(self, name: str) -> None:
         for listener in tuple(self._listeners):
@@ -177,9 +206,10 @@ class Reflector(Generic[T]):
 
 def sandbox_reflector(client: KubernetesClient, namespace: str) -> Reflector[Sandbox]:
     """Return a copy of all sandboxes of a namespace; `run` keeps it current."""
-    return Reflector(client, path_of(naming.SANDBOX, namespace), decode_sandbox)
+    return Reflector(client, path_of(naming.SANDBOX, namespace), decode_sandbox, lenient=True)
 
 
 def snapshot_reflector(client: KubernetesClient, namespace: str) -> Reflector[Snapshot]:
     """Return a copy of all snapshots of a namespace; `run` keeps it current."""
-    return Reflector(client, path_of(naming.ROOTFS_SNAPSHOT, namespace), decode_snapshot)
+    path = path_of(naming.ROOTFS_SNAPSHOT, namespace)
+    return Reflector(client, path, decode_snapshot, lenient=True)

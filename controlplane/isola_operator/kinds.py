@@ -113,6 +113,8 @@ def kinds(client: KubernetesClient, settings: Settings, metrics: Metrics, clock:
     )
     own, theirs = WorkQueue(), WorkQueue()
     metrics.watch(own, theirs)
+    metrics.watch_unreadable(naming.SANDBOX.kind, lambda: sandboxes.unreadable)
+    metrics.watch_unreadable(naming.ROOTFS_SNAPSHOT.kind, lambda: snapshots.unreadable)
 
     lag = WatchLag(clock, metrics.watch_lag.observe)
     sandboxes.subscribe(own.add)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -79,6 +79,12 @@ class Metrics:
             "How long the object that is next has waited",
             registry=self.registry,
         )
+        self._unreadable = Gauge(
+            "isola_unreadable_objects",
+            "Objects that are passed over, because what they hold cannot be decoded",
+            ["kind"],
+            registry=self.registry,
+        )
         self.watch_lag = Histogram(
             "isola_watch_lag_seconds",
             "Age of an entry when the watch brings it",
@@ -129,6 +135,10 @@ class Metrics:
         """Show the queues' depth and age whenever somebody asks."""
         self._depth.set_function(lambda: sum(map(len, queues)))
         self._age.set_function(lambda: max(queue.age_seconds for queue in queues))
+
+    def watch_unreadable(self, kind: str, count: Callable[[], float]) -> None:
+        """Show how many objects of a kind cannot be decoded, whenever somebody asks."""
+        self._unreadable.labels(kind).set_function(count)
 
     def look(self, name: str, snapshot: Snapshot | None) -> None:
         """Count a snapshot that ended since the copy had it last.

@@ -1,9 +1,15 @@
 """Admission policies as rendered: whose they are, where they bind, and on which Kubernetes."""
 
+import json
+from ast import literal_eval
+
 import pytest
 import yaml
 
 from chart.rendering import RELEASE_NAMESPACE, SANDBOX_NAMESPACE, Chart, Manifest, Manifests
+from isola_lifecycle.sandbox.ranges import blocked
+from isola_operator.manifests.faults import VOLUMES
+from isola_operator.manifests.ownership import RESERVED
 
 KINDS = tuple(
     f"{judging}AdmissionPolicy{binding}"
@@ -26,7 +32,7 @@ def test_every_policy_is_bound_to_the_sandbox_namespace_and_no_other(chart: Char
     found = policies(rendered(chart, "v1"))
     bindings = [item for item in found if item["kind"].endswith("Binding")]
     bound = {(item["kind"], item["spec"]["policyName"]) for item in bindings}
-    assert len(found) == 2 * len(bindings) == 6
+    assert len(found) == 2 * len(bindings) == 14
     assert bound == {
         (f"{item['kind']}Binding", item["metadata"]["name"])
         for item in found
@@ -41,15 +47,15 @@ def test_a_policy_that_cannot_be_asked_refuses(chart: Chart) -> None:
     specs = [
         item["spec"] for item in policies(rendered(chart, "v1")) if "failurePolicy" in item["spec"]
     ]
-    assert len(specs) == 3
+    assert len(specs) == 7
     assert {spec["failurePolicy"] for spec in specs} == {"Fail"}
 
 
 def test_two_releases_share_no_policy(chart: Chart) -> None:
     here, there = chart.render(), chart.render(namespace="other-system")
     assert names(here) == {
-        f"{RELEASE_NAMESPACE}.isola.callers",
-        f"{RELEASE_NAMESPACE}.isola.writers",
+        f"{RELEASE_NAMESPACE}.isola.{policy}"
+        for policy in ("callers", "writers", "templates", "networks", "pods", "networkpolicies")
     }
     assert not names(here) & names(there)
     assert not names(here) & names(chart.render(release="isola-two"))
@@ -59,6 +65,39 @@ def test_they_can_be_left_out_and_the_operator_is_told(chart: Chart) -> None:
     manifests = chart.render({"admissionPolicies": {"enabled": False}})
     assert policies(manifests) == []
     assert manifests.environment("isola-operator")["ISOLA_ADMISSION_POLICIES"] == "false"
+
+
+def test_who_writes_network_policies_can_be_left_to_roles(chart: Chart) -> None:
+    found = names(chart.render({"admissionPolicies": {"networkPolicies": False}}))
+    assert found == names(chart.render()) - {f"{RELEASE_NAMESPACE}.isola.networkpolicies"}
+
+
+def test_what_is_reserved_and_allowed_is_what_the_operator_reserves_and_allows(
+    chart: Chart,
+) -> None:
+    told = {
+        variable["name"]: variable["expression"]
+        for policy in ("templates", "networks")
+        for variable in chart.render().named(
+            "ValidatingAdmissionPolicy", f"{RELEASE_NAMESPACE}.isola.{policy}"
+        )["spec"]["variables"]
+    }
+    assert told["reserved"] == f"'^({RESERVED.pattern})'"
+    assert set(literal_eval(told["allowedVolumes"])) == VOLUMES
+    assert [each["range"] for each in json.loads(told["blocked"])] == [
+        str(block.range) for block in blocked().blocks
+    ]
+
+
+def test_the_operator_that_may_write_is_the_one_that_is_installed(chart: Chart) -> None:
+    values = {"operator": {"serviceAccount": {"create": False, "name": "given"}}}
+    for name in ("pods", "networkpolicies"):
+        policy = chart.render(values).named(
+            "ValidatingAdmissionPolicy", f"{RELEASE_NAMESPACE}.isola.{name}"
+        )
+        (condition, *_) = policy["spec"]["matchConditions"]
+        account = f"'system:serviceaccount:{RELEASE_NAMESPACE}:given'"
+        assert condition["expression"].endswith(f"request.userInfo.username != {account}")
 
 
 def test_the_writers_are_the_accounts_that_may_write(chart: Chart) -> None:

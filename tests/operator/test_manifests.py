@@ -178,6 +178,7 @@ FAULTY: list[tuple[dict[str, Any], str]] = [
     ({"hostPID": True}, "hostPID"),
     ({"hostIPC": True}, "hostIPC"),
     ({"serviceAccountName": "admin"}, "serviceAccountName"),
+    ({"automountServiceAccountToken": True}, "automountServiceAccountToken"),
     ({"volumes": [{"name": "v", "hostPath": {"path": "/"}}]}, "volumes[0].hostPath"),
     ({"volumes": [{"name": "v", "projected": {}}]}, "volumes[0].projected"),
     (
@@ -197,6 +198,14 @@ FAULTY: list[tuple[dict[str, Any], str]] = [
         "containers[0].ports",
     ),
     ({"ephemeralContainers": [{}]}, "ephemeralContainers"),
+    (
+        {"containers": [{**CONTAINER, "livenessProbe": {"httpGet": {"host": "10.0.0.1"}}}]},
+        "containers[0].livenessProbe.httpGet.host",
+    ),
+    (
+        {"containers": [{**CONTAINER, "lifecycle": {"preStop": {"tcpSocket": {"host": "h"}}}}]},
+        "containers[0].lifecycle.preStop.tcpSocket.host",
+    ),
 ]
 
 
@@ -204,6 +213,13 @@ FAULTY: list[tuple[dict[str, Any], str]] = [
 def test_a_fault_says_where_it_is(pod: dict[str, Any], where: str) -> None:
     found = faults(sandbox(pod).spec, blocked())
     assert any(each.startswith(f"spec.podTemplate.spec.{where}: ") for each in found), found
+
+
+@pytest.mark.parametrize("field", ["labels", "annotations"])
+@pytest.mark.parametrize("key", ["isola.run/a", "x.isola.run/a", "dev.gvisor.flag.network"])
+def test_labels_and_annotations_of_ours_and_of_gvisor_are_faults(field: str, key: str) -> None:
+    (fault,) = faults(sandbox(**{field: {"team": "a", key: "x"}}).spec, blocked())
+    assert fault == f"spec.podTemplate.metadata.{field}: '{key}' is not for templates; remove it"
 
 
 @pytest.mark.parametrize(

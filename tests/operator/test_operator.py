@@ -19,7 +19,7 @@ from isola_lifecycle.chain import faults
 from isola_lifecycle.codec import encode
 from isola_lifecycle.errors import LifecycleError, NotFoundError, RejectedError, TransientError
 from isola_lifecycle.log import LIVE_ENTRIES, Condition
-from isola_lifecycle.naming import SIDECAR_CONTAINER
+from isola_lifecycle.naming import PLURAL, SIDECAR_CONTAINER
 from isola_lifecycle.sandbox.conditions import Phase
 from isola_lifecycle.sandbox.fold import extend, fold
 from isola_lifecycle.sandbox.intents import Asker, change_lifetime
@@ -30,6 +30,7 @@ from isola_store.client import MERGE_PATCH, KubernetesClient
 from isola_store.kubernetes import KubernetesSandboxes, sandboxes_path
 from isola_store.port import Draft, Sandbox
 from isola_store.records import KubernetesRecords
+from support.etcd import Etcd
 from support.kubernetes_server import NAMESPACE, ApiServer, free_port
 from support.store import SPEC, unique
 from support.stories import PENDING, log_of
@@ -590,6 +591,48 @@ async def test_probes_and_metrics_tell_how_it_is(scene: Scene) -> None:
         assert "isola_queue_age_seconds 0.0" in text
         assert 'isola_watch_lag_seconds_bucket{le="30.0"}' in text
         assert "isola_watch_lag_seconds_count 0.0" not in text
+
+
+def damaged(stored: dict[str, Any]) -> None:
+    """Leave of a stored log something that is none."""
+    stored["status"] = {"conditions": [{"sequence": 1, "type": "Accepted"}]}
+
+
+async def test_a_damaged_log_is_told_and_does_not_keep_the_others_waiting(
+    scene: Scene, api_server: ApiServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    etcd = Etcd(api_server.etcd)
+    before, meanwhile = await create(scene), await create(scene)
+    etcd.edit(PLURAL, before, damaged)
+    try:
+        async with scene.operator() as settings, aiohttp.ClientSession() as session:
+
+            async def until_shown(number: float) -> None:
+                shown = f'isola_unreadable_objects{{kind="Sandbox"}} {number}'
+                url = f"http://127.0.0.1:{settings.metrics_port}/metrics"
+                async with asyncio.timeout(20):
+                    while True:
+                        async with session.get(url) as answer:
+                            if shown in await answer.text():
+                                return
+                        await asyncio.sleep(0.05)
+
+            await scene.until(meanwhile, recorded("PodCreated"))
+            await until_shown(1.0)
+            etcd.edit(PLURAL, meanwhile, damaged)
+            await until_shown(2.0)
+            other = await create(scene)
+            await scene.until(other, recorded("PodCreated"))
+            etcd.edit(PLURAL, before, lambda stored: stored.pop("status"))
+            await scene.until(before, recorded("PodCreated"))
+            etcd.remove(PLURAL, meanwhile)
+            await until_shown(0.0)
+        told = capsys.readouterr().out
+        for name in (before, meanwhile):
+            assert any("object_unreadable" in line and name in line for line in told.splitlines())
+    finally:
+        for name in (before, meanwhile):
+            etcd.remove(PLURAL, name)
 
 
 async def test_kubectl_shows_the_history_and_waits_for_conditions(

@@ -144,6 +144,42 @@ async def test_a_listener_hears_of_what_came_and_what_went_unseen() -> None:
     assert heard == ["a", "a"]
 
 
+def damaged(kind: str, name: str, version: int) -> dict[str, Any]:
+    return {"type": kind, "object": {**item(name, version), "status": {"conditions": [{}]}}}
+
+
+async def test_what_cannot_be_decoded_is_passed_over_and_counted() -> None:
+    script = Script(
+        [{"resourceVersion": "1"}, item("a", 1), damaged("", "b", 1)["object"]],
+        [damaged("MODIFIED", "a", 2), event("ADDED", "c", 3)],
+    )
+    reflector = Reflector(script, "/things", decode_sandbox, lenient=True)
+    async with running(reflector), asyncio.timeout(5):
+        while len(script.asked) < 3:  # noqa: ASYNC110 - likewise
+            await asyncio.sleep(0.005)
+        assert names(reflector) == {"c"}
+        assert reflector.unreadable == 2
+
+
+async def test_what_was_damaged_and_is_mended_or_gone_is_not_counted() -> None:
+    script = Script(
+        [{"resourceVersion": "1"}, *(damaged("", name, 1)["object"] for name in ("a", "b"))],
+        [event("MODIFIED", "a", 2), damaged("DELETED", "b", 3)],
+    )
+    reflector = Reflector(script, "/things", decode_sandbox, lenient=True)
+    async with running(reflector), asyncio.timeout(5):
+        while len(script.asked) < 3:  # noqa: ASYNC110 - likewise
+            await asyncio.sleep(0.005)
+        assert names(reflector) == {"a"}
+        assert reflector.unreadable == 0
+
+
+async def test_where_absence_means_more_than_it_says_nothing_is_passed_over() -> None:
+    script = Script([{"resourceVersion": "1"}, damaged("", "b", 1)["object"]])
+    with pytest.raises(KeyError):
+        await Reflector(script, "/things", decode_sandbox).run()
+
+
 @pytest.mark.apiserver
 async def test_a_real_api_server_is_followed(client: KubernetesClient) -> None:
     store = KubernetesSandboxes(client, NAMESPACE)

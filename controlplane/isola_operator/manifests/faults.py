@@ -2,6 +2,9 @@
 
 Everything that is refused here would give the sandboxed code more than its sandbox, or would be
 promised and not kept. Each fault says where it is and what to do.
+
+The chart's admission policies say the same of templates, word for word, before an object exists
+(`tests/chart/test_isolation.py` holds the two together). This is for where they are off.
 """
 
 from __future__ import annotations
@@ -15,12 +18,19 @@ from isola_lifecycle.sandbox import network as networks
 from isola_lifecycle.sandbox.network import Network, network_of
 from isola_lifecycle.sandbox.ranges import Blocked
 from isola_operator.manifests.network import NOT_INSTALLED, Egress
+from isola_operator.manifests.ownership import RESERVED
 
 Json = Mapping[str, Any]
 
-_AT = "spec.podTemplate.spec"
+_TEMPLATE = "spec.podTemplate"
+_AT = f"{_TEMPLATE}.spec"
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _HOST_FIELDS = ("hostNetwork", "hostPID", "hostIPC")
+
+# What a volume of a template may be.
+VOLUMES = {"name", "emptyDir", "configMap", "secret", "persistentVolumeClaim", "downwardAPI"}
+_PROBES = ("livenessProbe", "readinessProbe", "startupProbe")
+_HOOKS = ("postStart", "preStop")
 
 
 def faults(
@@ -34,8 +44,10 @@ def faults(
         by_name: Where the egress component is.
         snapshots: Whether this installation takes snapshots.
     """
-    template = _mapping(_mapping(spec.get("podTemplate")).get("spec"))
+    given = _mapping(spec.get("podTemplate"))
+    template = _mapping(given.get("spec"))
     return (
+        *_of_metadata(_mapping(given.get("metadata"))),
         *_of_the_pod(template),
         *_of_containers(template, "containers"),
         *_of_containers(template, "initContainers"),
@@ -62,6 +74,12 @@ def network_faults(
         yield f"{at}: the way out by name leads to no port {told}: add it to egress.ports"
 
 
+def _of_metadata(metadata: Json) -> Iterator[str]:
+    for field in ("labels", "annotations"):
+        for key in sorted(filter(RESERVED.match, _mapping(metadata.get(field)))):
+            yield f"{_TEMPLATE}.metadata.{field}: '{key}' is not for templates; remove it"
+
+
 def _of_the_pod(template: Json) -> Iterator[str]:
     if not _items(template.get("containers")):
         yield f"{_AT}.containers: there is none; give at least one with an image"
@@ -71,6 +89,8 @@ def _of_the_pod(template: Json) -> Iterator[str]:
     for field in ("serviceAccountName", "serviceAccount"):
         if template.get(field) not in {None, "", "default"}:
             yield f"{_AT}.{field}: a sandbox has no access to the cluster; remove it"
+    if template.get("automountServiceAccountToken"):
+        yield f"{_AT}.automountServiceAccountToken: a sandbox gets no token; remove it"
     if template.get("ephemeralContainers"):
         yield f"{_AT}.ephemeralContainers: not part of a sandbox; remove them"
 
@@ -81,15 +101,28 @@ def _of_containers(template: Json, field: str) -> Iterator[str]:
         at = f"{_AT}.{field}[{index}]"
         name = str(container.get("name", ""))
         if not _NAME.fullmatch(name):
-            yield f"{at}.name: {name!r} is no DNS label; use a-z, 0-9 and -, at most 63"
+            yield f"{at}.name: '{name}' is no DNS label; use a-z, 0-9 and -, at most 63"
         elif name in {naming.SIDECAR_CONTAINER, naming.GATE_CONTAINER} or name in names:
-            yield f"{at}.name: {name!r} is taken; choose another"
+            yield f"{at}.name: '{name}' is taken; choose another"
         names.add(name)
         if not container.get("image"):
             yield f"{at}.image: missing; name the image to run"
         yield from _of_security(_mapping(container.get("securityContext")), at)
         if any("hostPort" in port for port in _items(container.get("ports"))):
             yield f"{at}.ports: a sandbox takes no port of its node; remove hostPort"
+        yield from _of_callers(container, at)
+
+
+def _of_callers(container: Json, at: str) -> Iterator[str]:
+    # The kubelet calls these, from the node's own network.
+    hooks = _mapping(container.get("lifecycle"))
+    for where, caller in (
+        *((field, _mapping(container.get(field))) for field in _PROBES),
+        *((f"lifecycle.{field}", _mapping(hooks.get(field))) for field in _HOOKS),
+    ):
+        for how in ("httpGet", "tcpSocket"):
+            if _mapping(caller.get(how)).get("host"):
+                yield f"{at}.{where}.{how}.host: its node calls nobody for a sandbox; remove it"
 
 
 def _of_security(context: Json, at: str) -> Iterator[str]:
@@ -100,9 +133,8 @@ def _of_security(context: Json, at: str) -> Iterator[str]:
 
 
 def _of_volumes(template: Json) -> Iterator[str]:
-    allowed = {"name", "emptyDir", "configMap", "secret", "persistentVolumeClaim", "downwardAPI"}
     for index, volume in enumerate(_items(template.get("volumes"))):
-        for kind in sorted(volume.keys() - allowed):
+        for kind in sorted(volume.keys() - VOLUMES):
             yield f"{_AT}.volumes[{index}].{kind}: not allowed in a sandbox; remove it"
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from isola_lifecycle import naming
 from isola_lifecycle.sandbox.network import Network
 from isola_operator.manifests.network import NOT_INSTALLED, Egress, dns_of, rate_annotations
-from isola_operator.manifests.ownership import OWN_LABELS, owner_of
+from isola_operator.manifests.ownership import OWN_LABELS, RESERVED, owner_of
 from isola_store.port import Sandbox
 
 Json = Mapping[str, Any]
@@ -27,8 +27,6 @@ DEFAULT_COMMAND = ("sleep", "infinity")
 SIDECAR_RESOURCES = {"cpu": "1m", "memory": "1Mi"}
 
 NODE_TAINTS = ("node.kubernetes.io/unreachable", "node.kubernetes.io/not-ready")
-
-OWN_PREFIXES = ("isola.run/", "dev.gvisor.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,8 +114,8 @@ def labels(name: str) -> dict[str, str]:
 
 
 def _foreign(pairs: Mapping[str, str] | None) -> dict[str, str]:
-    # A label of ours in a template could open the network to it; an annotation, configure gVisor.
-    return {k: v for k, v in (pairs or {}).items() if not k.startswith(OWN_PREFIXES)}
+    # Refused in new templates; those accepted before they were lose them.
+    return {k: v for k, v in (pairs or {}).items() if not RESERVED.match(k)}
 
 
 def _spec(template: Json, network: Network, settings: PodSettings) -> dict[str, Any]:
