@@ -93,9 +93,9 @@ async def test_it_keeps_every_promise(
         server = Server(
             "gateway.json", gateway, f"/v1/sandboxes/{sandbox}/commands", sandbox=sandbox
         )
-        report = await asyncio.to_thread(ask, server, tmp_path, examples=60)
+        report = await asyncio.to_thread(ask, server, tmp_path, examples=66)
 
     assert report.code == 0, report.output
-    assert report.requests >= 3100
+    assert report.requests >= 3200
     assert not [status for status in report.statuses() if status >= 500], report.answers
     assert report.never_accepted() == set()
