@@ -82,6 +82,8 @@ TRACEPARENT_ANNOTATION = "isola.run/traceparent"
 REQUEST_DIGEST_ANNOTATION = "isola.run/request-digest"
 
 CONTAINER_NAME_VARIABLE = "ISOLA_CONTAINER_NAME"
+# Of the sidecar: what it proves itself with, PEM.
+CERTIFICATE_VARIABLE = "ISOLA_SIDECAR_CERTIFICATE"
 SIDECAR_CONTAINER = "sandbox-sidecar"
 GATE_CONTAINER = "network-gate"
 # What the gate exits with where it does not see that the network policies are in force.

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from http import HTTPStatus
 
-from isola_gateway.ports import SandboxView, SandboxWriter
+from isola_gateway.ports import SandboxView, SandboxWriter, Sidecar
 from isola_lifecycle.errors import NotFoundError, TransientError
 from isola_lifecycle.sandbox.conditions import Phase
 from isola_lifecycle.sandbox.fold import State, fold
@@ -41,18 +41,18 @@ class Lookup:
         """
         return self._view.get(name) or await self.live(name)
 
-    async def address(self, name: str) -> str:
-        """Return the IP address of the running sandbox of that name.
+    async def sidecar(self, name: str) -> Sidecar:
+        """Return where the sidecar of the running sandbox of that name is.
 
         Raises:
             ProblemError: 404, there is none; 409, it does not run.
         """
         copy = self._view.get(name)
-        if copy and (address := _address(fold(copy.log))):
-            return address
+        if copy and (sidecar := _sidecar(fold(copy.log))):
+            return sidecar
         sandbox = await self.live(name)
-        if address := _address(fold(sandbox.log)):
-            return address
+        if sidecar := _sidecar(fold(sandbox.log)):
+            return sidecar
         raise ProblemError(HTTPStatus.CONFLICT, _why_not(sandbox))
 
     async def started(self, sandbox: Sandbox, seconds: float) -> Sandbox:
@@ -134,8 +134,10 @@ def _is_starting(state: State) -> bool:
     return state.phase is Phase.PENDING and state.trouble is None
 
 
-def _address(state: State) -> str:
-    return state.pod_ip if state.phase is Phase.RUNNING else ""
+def _sidecar(state: State) -> Sidecar | None:
+    if state.phase is not Phase.RUNNING or not state.pod_ip:
+        return None
+    return Sidecar(state.pod_ip, state.sidecar_certificate)
 
 
 def _why_not(sandbox: Sandbox) -> str:

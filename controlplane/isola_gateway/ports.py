@@ -83,6 +83,20 @@ class UpgradeRefusedError(SidecarError):
     """A sidecar answered, but with no WebSocket."""
 
 
+@dataclass(frozen=True, slots=True)
+class Sidecar:
+    """Where a sandbox's sidecar is, and how to know it.
+
+    Attributes:
+        address: IP address.
+        certificate: SHA-256 of the one that it has to prove itself with, hexadecimal; empty for a
+            sidecar of a release that spoke plain HTTP.
+    """
+
+    address: str
+    certificate: str = ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
     """A request to a sidecar.
@@ -173,21 +187,21 @@ class Socket(Protocol):
 
 
 class SidecarTransport(Protocol):
-    """HTTP to the sidecar at an address."""
+    """HTTP to a sidecar, and to nobody who only has its address."""
 
-    def open(self, address: str, call: Call) -> AbstractAsyncContextManager[Answer]:
+    def open(self, sidecar: Sidecar, call: Call) -> AbstractAsyncContextManager[Answer]:
         """Send `call` and hold its answer; leaving the context ends what is still under way.
 
         Raises:
-            SidecarError: No answer came.
+            SidecarError: No answer came, or not from that sidecar.
         """
         ...
 
-    def attach(self, address: str, call: Call) -> AbstractAsyncContextManager[Socket]:
+    def attach(self, sidecar: Sidecar, call: Call) -> AbstractAsyncContextManager[Socket]:
         """Open a WebSocket by `call`; leaving the context closes it.
 
         Raises:
             UpgradeRefusedError: The sidecar wants none. `open` the same call to hear why.
-            SidecarError: No answer came.
+            SidecarError: No answer came, or not from that sidecar.
         """
         ...

@@ -111,8 +111,8 @@ class Proxy:
         """Return the answer to `call` as a stream that may last for ever."""
         async with AsyncExitStack() as stack:
             stack.enter_context(self._admission.stream_of(sandbox))
-            address = await self._lookup.address(sandbox)
-            answer = await stack.enter_async_context(self._transport.open(address, call))
+            sidecar = await self._lookup.sidecar(sandbox)
+            answer = await stack.enter_async_context(self._transport.open(sidecar, call))
             await _accepted(answer)
             body = Relay(answer.chunks(), stack.pop_all())
             return Response(body, content_type=media_type, headers=STREAM_HEADERS)
@@ -121,12 +121,12 @@ class Proxy:
         """Return the answer that makes the client's WebSocket one with the sidecar, by `call`."""
         async with AsyncExitStack() as stack:
             stack.enter_context(self._admission.stream_of(sandbox))
-            address = await self._lookup.address(sandbox)
+            sidecar = await self._lookup.sidecar(sandbox)
             try:
-                socket = await stack.enter_async_context(self._transport.attach(address, call))
+                socket = await stack.enter_async_context(self._transport.attach(sidecar, call))
             except UpgradeRefusedError:
                 # A refusal's body is lost with the WebSocket: the same request without one has it.
-                async with self._transport.open(address, call) as answer:
+                async with self._transport.open(sidecar, call) as answer:
                     if answer.status != HTTPStatus.UPGRADE_REQUIRED:
                         await _accepted(answer)
                 raise
@@ -163,8 +163,8 @@ class Proxy:
     async def _opened(self, sandbox: str, call: Call) -> AsyncGenerator[Answer]:
         """Hold the answer to `call`, which is a good one."""
         with self._admission.request_to(sandbox):
-            address = await self._lookup.address(sandbox)
-            async with self._transport.open(address, call) as answer:
+            sidecar = await self._lookup.sidecar(sandbox)
+            async with self._transport.open(sidecar, call) as answer:
                 await _accepted(answer)
                 yield answer
 

@@ -4,6 +4,8 @@
   request may wait for another one's end.
 - What a policy engine or a starting sidecar refuses is tried again for a moment, as long as
   nothing was sent. A request that was sent is never repeated: it may have been carried out.
+- A sidecar whose certificate the log tells is asked over TLS, and proves itself by that before
+  anything of a request is sent.
 - Redirects, cookies, proxies and compression are not followed, kept, used or undone.
 """
 
@@ -14,27 +16,39 @@ import socket
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
-from typing import Any
+from functools import lru_cache
+from typing import Any, Literal
 from urllib.parse import urlencode
 
 import aiohttp
 from tenacity import (
     AsyncRetrying,
-    retry_if_exception_type,
+    retry_if_exception,
     stop_after_delay,
     wait_random,
 )
 from yarl import URL
 
-from isola_gateway.ports import Answer, Call, Closing, SidecarError, Socket, UpgradeRefusedError
+from isola_gateway.ports import (
+    Answer,
+    Call,
+    Closing,
+    Sidecar,
+    SidecarError,
+    Socket,
+    UpgradeRefusedError,
+)
 from isola_lifecycle.naming import SIDECAR_PORT
 
 # A new pod's traffic may be refused until the policy engine knows it: 25-240 ms were measured.
 PATIENCE = timedelta(seconds=2)
 # A refusal costs a packet each way, and a new sandbox's first command waits for its end.
 RETRY_SECONDS = (0.005, 0.025)
-# Where packets are dropped instead, a new attempt is quicker than the kernel's repetition.
-CONNECT_SECONDS = 1.0
+# Where packets are dropped instead, the kernel asks once more after 1 s, and gives up 2 s later.
+CONNECTS_AGAIN = 1
+# Until TLS has begun too. A sidecar's first answer waits for its imports, on a node with much to do
+# for seconds.
+CONNECT_SECONDS = 10.0
 # Less than the sidecar's 120 s, so that it is not the sidecar who closes first; and short, because
 # addresses of pods are given to others.
 KEEP_ALIVE_SECONDS = 15
@@ -51,8 +65,11 @@ TYPING_STALL_SECONDS = 30
 _GOING_AWAY = 1001
 
 _Upgraded = aiohttp.ClientWebSocketResponse[bool]
+_Pin = aiohttp.Fingerprint | Literal[True]
 
 _NOT_CONNECTED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
+# Another certificate, or no TLS. Nothing of the request was sent.
+_SOMEBODY_ELSE = (aiohttp.ServerFingerprintMismatch, aiohttp.ClientSSLError)
 _BROKEN = (aiohttp.ClientError, TimeoutError, OSError)
 
 
@@ -75,33 +92,35 @@ class HttpSidecars:
         self._session = session
         self._port = port
         self._retrying = AsyncRetrying(
-            retry=retry_if_exception_type(_NOT_CONNECTED),
+            retry=retry_if_exception(_is_worth_a_retry),
             stop=stop_after_delay(patience),
             wait=wait_random(*RETRY_SECONDS),
             reraise=True,
         )
 
     @asynccontextmanager
-    async def open(self, address: str, call: Call) -> AsyncGenerator[Answer]:
+    async def open(self, sidecar: Sidecar, call: Call) -> AsyncGenerator[Answer]:
         """Send `call` and hold its answer; see `SidecarTransport.open`."""
-        url = self._url(address, call)
+        url, pin = self._url(sidecar, call), _pin(sidecar.certificate)
         try:
-            response: aiohttp.ClientResponse = await self._retrying.copy()(self._sent, url, call)
+            response: aiohttp.ClientResponse = await self._retrying.copy()(
+                self._sent, url, pin, call
+            )
         except _BROKEN as error:
-            raise SidecarError(f"{call.method} {url}: {error!r}") from error
+            raise SidecarError(f"{call.method} {url}: {_told(error)}") from error
         async with response:
             yield _HttpAnswer(response, call.silence_seconds)
 
     @asynccontextmanager
-    async def attach(self, address: str, call: Call) -> AsyncGenerator[Socket]:
+    async def attach(self, sidecar: Sidecar, call: Call) -> AsyncGenerator[Socket]:
         """Open a WebSocket and hold it; see `SidecarTransport.attach`."""
-        url = self._url(address, call)
+        url, pin = self._url(sidecar, call), _pin(sidecar.certificate)
         try:
-            made: _Upgraded = await self._retrying.copy()(self._upgraded, url, call)
+            made: _Upgraded = await self._retrying.copy()(self._upgraded, url, pin, call)
         except aiohttp.WSServerHandshakeError as error:
             raise UpgradeRefusedError(f"{url}: {error.message} {error.status}") from error
         except _BROKEN as error:
-            raise SidecarError(f"{url}: {error!r}") from error
+            raise SidecarError(f"{url}: {_told(error)}") from error
         try:
             yield _HttpSocket(made, call.silence_seconds)
         finally:
@@ -110,12 +129,13 @@ class HttpSidecars:
                 async with asyncio.timeout(CLOSE_SECONDS):
                     await made.close(code=_GOING_AWAY)
 
-    def _url(self, address: str, call: Call) -> URL:
-        place = URL.build(scheme="http", host=address, port=self._port, path=call.path)
+    def _url(self, sidecar: Sidecar, call: Call) -> URL:
+        scheme = "https" if sidecar.certificate else "http"
+        place = URL.build(scheme=scheme, host=sidecar.address, port=self._port, path=call.path)
         # Encoded here: paths are bytes, which yarl refuses where they are no UTF-8.
         return URL(f"{place}?{urlencode(call.query, errors='surrogateescape')}", encoded=True)
 
-    async def _sent(self, url: URL, call: Call) -> aiohttp.ClientResponse:
+    async def _sent(self, url: URL, pin: _Pin, call: Call) -> aiohttp.ClientResponse:
         limits = aiohttp.ClientTimeout(
             total=None, sock_connect=CONNECT_SECONDS, sock_read=call.silence_seconds
         )
@@ -124,12 +144,32 @@ class HttpSidecars:
             url,
             data=call.body,
             headers=call.headers,
+            ssl=pin,
             allow_redirects=False,
             timeout=limits,
         )
 
-    async def _upgraded(self, url: URL, call: Call) -> _Upgraded:
-        return await self._session.ws_connect(url, headers=call.headers, max_msg_size=FRAME_BYTES)
+    async def _upgraded(self, url: URL, pin: _Pin, call: Call) -> _Upgraded:
+        return await self._session.ws_connect(
+            url, headers=call.headers, ssl=pin, max_msg_size=FRAME_BYTES
+        )
+
+
+# The same object each time: by that a connection is known as one to use again. As many as are used
+# at a time; for those beyond that connections are made anew.
+@lru_cache(maxsize=4096)
+def _pin(certificate: str) -> _Pin:
+    """Return what aiohttp holds a connection to, over TLS; nothing for one without it."""
+    return aiohttp.Fingerprint(bytes.fromhex(certificate)) if certificate else True
+
+
+def _is_worth_a_retry(error: BaseException) -> bool:
+    return isinstance(error, _NOT_CONNECTED) and not isinstance(error, _SOMEBODY_ELSE)
+
+
+def _told(error: Exception) -> str:
+    who = "whoever answers is not this sandbox's sidecar: "
+    return f"{who if isinstance(error, _SOMEBODY_ELSE) else ''}{error!r}"
 
 
 class _HttpAnswer:
@@ -205,6 +245,7 @@ def _socket(address: Any) -> socket.socket:
     made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     made.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, PROBE_SECONDS)
     made.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, PROBE_SECONDS)
+    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_SYNCNT, CONNECTS_AGAIN)
     made.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 4 * PROBE_SECONDS * 1000)
     return made
 

@@ -7,8 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from isola_lifecycle.naming import GATE_CONTAINER, GATE_NOT_ENFORCED, SIDECAR_CONTAINER
+from isola_lifecycle.naming import (
+    CERTIFICATE_VARIABLE,
+    GATE_CONTAINER,
+    GATE_NOT_ENFORCED,
+    SIDECAR_CONTAINER,
+)
 from isola_lifecycle.sandbox.observation import Container, Pod, PodPhase
+from isola_operator.credentials import fingerprint
 
 Json = Mapping[str, Any]
 
@@ -47,6 +53,7 @@ def decode_pod(item: Json) -> OwnedPod:
         ip=status.get("podIP", ""),
         ready=conditions.get("Ready", {}).get("status") == "True",
         unreachable=_unreachable(conditions),
+        sidecar_certificate=_sidecar_certificate(spec),
         sidecar_ready=_sidecar_ready(status),
         unenforced=_unenforced(status),
         unschedulable=_unschedulable(scheduled),
@@ -69,6 +76,14 @@ def _phase(status: Json) -> PodPhase:
 def _owner_uid(metadata: Json) -> str:
     owners = metadata.get("ownerReferences", ())
     return next((o["uid"] for o in owners if o.get("controller")), "")
+
+
+def _sidecar_certificate(spec: Json) -> str:
+    # From the pod that is there: another operator may have made it, and died before it said so.
+    sidecars = [c for c in spec.get("initContainers", ()) if c["name"] == SIDECAR_CONTAINER]
+    given = [each for c in sidecars for each in c.get("env", ())]
+    told = (e.get("value", "") for e in given if e["name"] == CERTIFICATE_VARIABLE)
+    return fingerprint(next(told, ""))
 
 
 def _sidecar_ready(status: Json) -> bool:

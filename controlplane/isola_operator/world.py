@@ -26,6 +26,7 @@ from isola_lifecycle.sandbox.network import Network, network_of
 from isola_lifecycle.sandbox.observation import Observation, Pod
 from isola_lifecycle.sandbox.state import State
 from isola_lifecycle.seen import Refusal
+from isola_operator.credentials import fresh
 from isola_operator.keeper import Keeper
 from isola_operator.keepsakes import Keepsakes, patience
 from isola_operator.manifests.faults import faults, network_faults
@@ -164,7 +165,7 @@ class Cluster:
         self, sandbox: Sandbox, network: Network, seen: Observation
     ) -> Observation:
         manifest: dict[str, Any] = build(
-            sandbox, network, self.settings, self.policies.way_out.now()
+            sandbox, network, self.settings, fresh(), self.policies.way_out.now()
         )
         try:
             created = await self.client.request("POST", pods_path(self.namespace), manifest)

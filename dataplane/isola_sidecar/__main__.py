@@ -1,5 +1,6 @@
 """Start the sidecar: `python3 -m isola_sidecar [port [serve-own]]`.
 
+Where its environment has a certificate (`tls`), it serves TLS with that, and otherwise plain HTTP.
 With `serve-own` it also serves clients from its own addresses, loopback among them. That is for
 tests: in a sandbox those are the code that it is there to watch.
 
@@ -12,6 +13,7 @@ for the import included, ended 0.2 s later.
 
 from __future__ import annotations
 
+import os
 import select
 import socket
 import sys
@@ -19,19 +21,27 @@ import sys
 _PORT = 10032
 _BACKLOG = 1024
 _SERVE_OWN = "serve-own"
+_CERTIFICATE = "ISOLA_SIDECAR_CERTIFICATE"
 
 
 def main() -> None:
     """Listen; once somebody connects, import the rest and serve until SIGTERM."""
     listener = _listen(int(sys.argv[1]) if len(sys.argv) > 1 else _PORT)
-    # ssl is 10 ms of start time under gVisor, for shared libraries that plain HTTP never uses.
-    # None in its place makes the import fail, which asyncio expects of builds without it.
-    sys.modules["ssl"] = None  # type: ignore[assignment]
+    certificate = os.environ.get(_CERTIFICATE)
+    if not certificate:
+        # ssl is 10 ms of start time under gVisor, for shared libraries that plain HTTP never uses.
+        # None in its place makes the import fail, which asyncio expects of builds without it.
+        sys.modules["ssl"] = None  # type: ignore[assignment]
     select.select([listener], [], [])
 
     from . import application  # noqa: PLC0415 - asyncio and h11: most of the time to start
 
-    application.run(listener, serves_own=sys.argv[2:] == [_SERVE_OWN])
+    context = None
+    if certificate:
+        from . import tls  # noqa: PLC0415 - ssl
+
+        context = tls.context(certificate)
+    application.run(listener, context, serves_own=sys.argv[2:] == [_SERVE_OWN])
 
 
 def _listen(port: int) -> socket.socket:

@@ -19,9 +19,12 @@ from .sidecar import Sidecar, Streams
 
 if TYPE_CHECKING:
     import socket
+    import ssl
 
 
-def run(listener: socket.socket, *, serves_own: bool = False) -> None:
+def run(
+    listener: socket.socket, tls: ssl.SSLContext | None = None, *, serves_own: bool = False
+) -> None:
     """Serve until SIGTERM or SIGINT, then exit at once.
 
     At once: the pod is going anyway, its deletion waits for this process, and the launcher kills
@@ -29,16 +32,22 @@ def run(listener: socket.socket, *, serves_own: bool = False) -> None:
     """
     channel = launcher.fork()
     _raise_descriptor_limit()
-    asyncio.run(_serve(listener, channel, serves_own=serves_own))
+    asyncio.run(_serve(listener, channel, tls, serves_own=serves_own))
 
 
-async def _serve(listener: socket.socket, channel: socket.socket, *, serves_own: bool) -> None:
+async def _serve(
+    listener: socket.socket,
+    channel: socket.socket,
+    tls: ssl.SSLContext | None,
+    *,
+    serves_own: bool,
+) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, os._exit, 0)
     sidecar = Sidecar(Commands(Processes(channel)), Streams())
     application = partial(Repeats().once, handle=partial(route, sidecar))
-    await Server(application, serves_own=serves_own).serve(listener)
+    await Server(application, tls, serves_own=serves_own).serve(listener)
 
 
 def _raise_descriptor_limit() -> None:

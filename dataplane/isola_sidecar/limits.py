@@ -6,6 +6,9 @@ the sidecar 30 s. Whoever is further out gives up first, so nobody waits on a de
 
 from typing import Final
 
+HANDSHAKE_SECONDS: Final = 10.0
+"""From a connection to the end of its TLS handshake; as for headers."""
+
 HEADER_SECONDS: Final = 10.0
 """From a request's first byte to the end of its headers; ends slow-header attacks."""
 

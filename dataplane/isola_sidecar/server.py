@@ -7,7 +7,7 @@ import socket
 import sys
 import traceback
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import h11
 
@@ -16,7 +16,8 @@ from .exchange import ClientGoneError, Exchange
 from .problems import ProblemError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    import ssl
+    from collections.abc import Awaitable, Callable, Coroutine
 
     Application = Callable[[Exchange], Awaitable[None]]
 
@@ -39,35 +40,83 @@ _REFUSAL: Final = _refusal()
 class Server:
     """Serves an application on a listening socket."""
 
-    def __init__(self, application: Application, *, serves_own: bool) -> None:
+    def __init__(
+        self, application: Application, tls: ssl.SSLContext | None, *, serves_own: bool
+    ) -> None:
         """Take connections for `application`; from this network's own addresses if `serves_own`."""
         self._application = application
+        self._tls = tls
         self._serves_own = serves_own
         self._connections = 0
 
     async def serve(self, listener: socket.socket) -> None:
         """Accept connections until cancelled."""
-        server = await asyncio.start_server(
-            self._accept, sock=listener, limit=limits.RECEIVE_BYTES, backlog=limits.CONNECTIONS
+        server = await asyncio.get_running_loop().create_server(
+            lambda: _Door(self._enter), sock=listener, backlog=limits.CONNECTIONS
         )
         async with server:
             await server.serve_forever()
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._connections += 1
+    async def _enter(self, transport: asyncio.Transport) -> None:
         # asyncio sets it only where the listener was made with IPPROTO_TCP by name. Without it an
         # answer in two parts waits 40 ms for the gateway's delayed ACK.
-        writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if not self._serves_own and peers.is_own(transport.get_extra_info("peername")):
+            transport.write(_REFUSAL)
+            transport.close()
+            return
+        reader = asyncio.StreamReader(limits.RECEIVE_BYTES)
+        streams = asyncio.StreamReaderProtocol(reader, self._accept)
+        if not self._tls:
+            transport.set_protocol(streams)
+            streams.connection_made(transport)
+            transport.resume_reading()
+        elif secure := await _handshake(transport, streams, self._tls):
+            streams.connection_made(secure)
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._connections += 1
         try:
-            if not self._serves_own and peers.is_own(writer.get_extra_info("peername")):
-                writer.write(_REFUSAL)
-            elif self._connections <= limits.CONNECTIONS:
+            if self._connections <= limits.CONNECTIONS:
                 await _Connection(self._application, reader, writer).serve()
         except (OSError, ClientGoneError, asyncio.CancelledError):
             writer.transport.abort()
         finally:
             self._connections -= 1
             writer.close()
+
+
+class _Door(asyncio.Protocol):
+    """A connection of which nothing is read before it is known who it is, and that it is TLS.
+
+    `StreamWriter.start_tls` would leave the reader with the transport beneath: it holds up the
+    wrong one when it has enough.
+    """
+
+    def __init__(self, enter: Callable[[asyncio.Transport], Coroutine[Any, Any, None]]) -> None:
+        self._enter = enter
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        if isinstance(transport, asyncio.Transport):
+            transport.pause_reading()
+            self._entering = asyncio.create_task(self._enter(transport))
+
+
+async def _handshake(
+    transport: asyncio.Transport, streams: asyncio.StreamReaderProtocol, tls: ssl.SSLContext
+) -> asyncio.Transport | None:
+    """Return the transport that TLS makes of one, or None where it comes to nothing."""
+    try:
+        return await asyncio.get_running_loop().start_tls(
+            transport,
+            streams,
+            tls,
+            server_side=True,
+            ssl_handshake_timeout=limits.HANDSHAKE_SECONDS,
+            ssl_shutdown_timeout=limits.LINGER_SECONDS,
+        )
+    except OSError:
+        return None
 
 
 class _Connection:
@@ -145,7 +194,8 @@ class _Connection:
         if self._http.their_state is h11.DONE:
             return
         with suppress(TimeoutError):
-            self._writer.write_eof()
+            if self._writer.can_write_eof():  # not over TLS, where the end follows below
+                self._writer.write_eof()
             async with asyncio.timeout(limits.LINGER_SECONDS):
                 while await self._reader.read(limits.RECEIVE_BYTES):
                     pass

@@ -14,6 +14,7 @@ import isola
 from benchmarks.figures import compare, in_turn, milliseconds, row, timed
 from isola_lifecycle.codec import decode_log, encode
 from isola_lifecycle.sandbox.fold import fold
+from isola_operator.credentials import fresh
 from isola_store.client import KubernetesClient
 from isola_store.kubernetes import sandboxes_path
 from support.cluster import SANDBOXES, Cluster
@@ -23,12 +24,18 @@ ROUNDS = 10
 PODS = f"/api/v1/namespaces/{SANDBOXES}/pods"
 
 # In the sidecar's own image under gVisor: from starting its process to its first accepted
-# connection, and to its first answer.
+# connection, and to its first answer, over TLS as in a pod. Arguments: certificate and key.
 SIDECAR_START = """
-import socket, subprocess, sys, time
+import os, socket, ssl, subprocess, sys, time
+certificate, key = sys.argv[1:]
+environment = {**os.environ, "ISOLA_SIDECAR_CERTIFICATE": certificate}
+tls = ssl._create_unverified_context()
 for port in range(20001, 20012):
+    home = f"/tmp/{key}"
+    os.makedirs(home)
     began = time.perf_counter()
-    process = subprocess.Popen([sys.executable, "-m", "isola_sidecar", str(port), "serve-own"])
+    command = [sys.executable, "-m", "isola_sidecar", str(port), "serve-own"]
+    process = subprocess.Popen(command, cwd=home, env=environment)
     while True:
         try:
             connection = socket.create_connection(("127.0.0.1", port))
@@ -36,6 +43,7 @@ for port in range(20001, 20012):
         except OSError:
             time.sleep(0.001)
     listening = time.perf_counter() - began
+    connection = tls.wrap_socket(connection)
     connection.sendall(b"GET /health HTTP/1.1\\r\\nHost: s\\r\\n\\r\\n")
     connection.recv(100)
     print(listening, time.perf_counter() - began, flush=True)
@@ -145,7 +153,7 @@ def _round_trips(cluster: Cluster) -> tuple[list[float], list[float]]:
 
 def _sidecar_start(cluster: Cluster) -> tuple[list[float], list[float]]:
     image = cluster.images["isola-sandbox-sidecar"]
-    manifest = json.dumps(_pod("bench-sidecar", image, ["python3", "-c", SIDECAR_START]))
+    manifest = json.dumps(_pod("bench-sidecar", image, ["python3", "-c", SIDECAR_START, *fresh()]))
     cluster.kubectl("apply", "-n", SANDBOXES, "-f", "-", stdin=manifest)
     try:
         done = "--for=jsonpath={.status.phase}=Succeeded"

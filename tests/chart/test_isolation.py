@@ -19,6 +19,7 @@ from chart.people import Somebody, administrator
 from chart.rendering import Chart
 from isola_lifecycle.sandbox.network import NOTHING
 from isola_lifecycle.sandbox.ranges import blocked
+from isola_operator.credentials import fresh
 from isola_operator.manifests.faults import faults
 from isola_operator.manifests.pod import PodSettings, build
 from isola_store.port import Sandbox
@@ -433,7 +434,7 @@ def pod_of_a_sandbox(scene: Scene) -> str:
         created_at=datetime(2026, 1, 1, tzinfo=UTC),
         spec={"podTemplate": template(labels={"team": "a"})},
     )
-    body = build(given, NOTHING, PodSettings(runtime_class="", sidecar_image="s"))
+    body = build(given, NOTHING, PodSettings(runtime_class="", sidecar_image="s"), fresh())
     del body["spec"]["runtimeClassName"]
     body |= {"apiVersion": "v1", "kind": "Pod"}
     assert scene.operator.create(body) == ""

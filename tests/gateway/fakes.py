@@ -18,6 +18,7 @@ from isola_gateway.egress import Replicas, nowhere
 from isola_gateway.ports import (
     Answer,
     Call,
+    Sidecar,
     SidecarError,
     SidecarTransport,
     Socket,
@@ -183,11 +184,11 @@ class FakeSidecars:
         self.answer = Scripted(status, more.pop("parts", parts), **more)
 
     @asynccontextmanager
-    async def open(self, address: str, call: Call) -> AsyncGenerator[Answer]:
+    async def open(self, sidecar: Sidecar, call: Call) -> AsyncGenerator[Answer]:
         body = call.body or b""
         if not isinstance(body, bytes):
             body = await _gathered(body)
-        self.received.append(Received(address, call, body))
+        self.received.append(Received(sidecar.address, call, body))
         if self.unreachable:
             raise SidecarError("connection refused")
         self.open_answers += 1
@@ -197,9 +198,9 @@ class FakeSidecars:
             self.open_answers -= 1
 
     @asynccontextmanager
-    async def attach(self, address: str, call: Call) -> AsyncGenerator[Socket]:
+    async def attach(self, sidecar: Sidecar, call: Call) -> AsyncGenerator[Socket]:
         """Open no WebSocket: those are tried with a real sidecar (`test_terminals`)."""
-        raise UpgradeRefusedError(f"{address}: {call.path}")
+        raise UpgradeRefusedError(f"{sidecar.address}: {call.path}")
         yield
 
 
@@ -255,8 +256,10 @@ class World:
         await self.store.create(Draft(name=name, spec={**TEMPLATE, **spec}))
         return await self.records(name, *facts)
 
-    async def runs(self, name: str = "box", address: str = ADDRESS) -> Sandbox:
-        return await self.exists(name, *started(address))
+    async def runs(
+        self, name: str = "box", address: str = ADDRESS, certificate: str = ""
+    ) -> Sandbox:
+        return await self.exists(name, *started(address, certificate))
 
 
 # Nobody is asked where there is no replica.
@@ -283,10 +286,13 @@ def fact(
     )
 
 
-def started(address: str = ADDRESS) -> tuple[Fact, ...]:
+def started(address: str = ADDRESS, certificate: str = "") -> tuple[Fact, ...]:
+    pod: dict[str, Any] = {"pod": "box-pod", "podUID": "u-1"}
+    if certificate:
+        pod["sidecarCertificate"] = certificate
     return (
         fact("Accepted", "SpecValid"),
-        fact("PodCreated", "PodCreated", pod="box-pod", podUID="u-1"),
+        fact("PodCreated", "PodCreated", **pod),
         fact("Scheduled", "NodeAssigned", node="worker-1"),
         fact("Started", "ContainersStarted"),
         fact("Ready", "PodReady", "The sandbox accepts commands", podIP=address),

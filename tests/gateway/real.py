@@ -18,11 +18,13 @@ class RealSandbox:
         pod: The pod.
         container: Its container.
         port: Where the sidecar listens.
+        certificate: SHA-256 of the one that it proves itself with.
     """
 
     pod: Pod
     container: Container
     port: int
+    certificate: str
 
     def file(self, path: str) -> Path:
         """Return where this machine has the sandbox's absolute `path`."""

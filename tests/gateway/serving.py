@@ -43,8 +43,8 @@ async def served(
 
 
 @asynccontextmanager
-async def operated(world: World, address: str = LOOPBACK) -> AsyncGenerator[None]:
-    """Bring up whatever is created, at `address`, and see out whatever is deleted."""
+async def operated(world: World, certificate: str) -> AsyncGenerator[None]:
+    """Bring up whatever is created, on loopback, and see out whatever is deleted."""
 
     async def operate() -> None:
         while True:
@@ -52,7 +52,7 @@ async def operated(world: World, address: str = LOOPBACK) -> AsyncGenerator[None
                 if sandbox.deleting:
                     await world.store.remove_finalizer(sandbox)
                 elif not sandbox.log.entries:
-                    await world.records(sandbox.name, *started(address))
+                    await world.records(sandbox.name, *started(LOOPBACK, certificate))
             await asyncio.sleep(0.01)
 
     task = asyncio.create_task(operate())

@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl
 import pytest
 
 from gateway.fakes import ADDRESS, Client, Scripted, World, fact, started
+from isola_gateway.ports import Sidecar
 
 COMMAND = "0b5f2f0e-8f5a-4a52-9d1c-3c1d5b3f0a11"
 COMMANDS = "/v1/sandboxes/box/commands"
@@ -563,9 +564,9 @@ async def test_a_sidecar_that_takes_nothing_of_an_upload_is_502(
     gateway.sidecars.answer = Scripted(204)
     original = gateway.sidecars.open
 
-    def stalling(address: str, call: Any) -> Any:
+    def stalling(sidecar: Sidecar, call: Any) -> Any:
         gateway.sidecars.received.append(call)
-        return original(address, call) if not call.body else _Stall()
+        return original(sidecar, call) if not call.body else _Stall()
 
     monkeypatch.setattr(gateway.sidecars, "open", stalling)
     assert (await sent(client, ROUTES[-1])).status_code == 502

@@ -34,7 +34,7 @@ from gateway.fakes import (
 from isola_gateway.contract import OPERATIONS
 from isola_gateway.links import links
 from isola_gateway.openapi import document
-from isola_gateway.ports import Answer, Call
+from isola_gateway.ports import Answer, Call, Sidecar
 from isola_lifecycle.archive import Moved
 from isola_lifecycle.errors import NotFoundError
 from isola_lifecycle.sandbox.fold import extend
@@ -135,8 +135,8 @@ class PlausibleSidecars(FakeSidecars):
     """Sidecars that answer each route as the contract has it."""
 
     @asynccontextmanager
-    async def open(self, address: str, call: Call) -> AsyncGenerator[Answer]:
-        async with super().open(address, call):
+    async def open(self, sidecar: Sidecar, call: Call) -> AsyncGenerator[Answer]:
+        async with super().open(sidecar, call):
             if call.path.endswith("/status"):
                 yield Scripted(200, (b'{"exitCode":0}',))
             elif answer := JSON_ANSWERS.get((call.method, call.path)):

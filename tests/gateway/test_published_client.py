@@ -16,7 +16,7 @@ from gateway.serving import operated, served
 
 @pytest.fixture
 async def url(gateway: World, sandbox: RealSandbox) -> AsyncIterator[str]:
-    async with served(gateway, sandbox.port) as url, operated(gateway):
+    async with served(gateway, sandbox.port) as url, operated(gateway, sandbox.certificate):
         yield url
 
 

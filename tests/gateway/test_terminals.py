@@ -216,7 +216,7 @@ async def test_terminals_leave_nothing_open(
 async def test_a_gateway_that_stops_says_so_and_its_viewer_comes_again(
     gateway: World, sandbox: RealSandbox
 ) -> None:
-    await gateway.runs("box", LOOPBACK)
+    await gateway.runs("box", LOOPBACK, sandbox.certificate)
     async with AsyncExitStack() as first:
         url = await first.enter_async_context(served(gateway, sandbox.port))
         async with aiohttp.ClientSession(url) as http:

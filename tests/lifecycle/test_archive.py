@@ -71,6 +71,7 @@ states = st.builds(
     State,
     accepted_at=st.none() | times,
     pod_uid=texts,
+    sidecar_certificate=texts,
     node=texts,
     trouble=st.none() | st.builds(Trouble, texts, texts, texts),
     started=st.booleans(),

@@ -9,10 +9,10 @@ import pytest
 
 from isola_lifecycle.commands import AddFinalizer, DeleteObject, RemoveFinalizer
 from isola_lifecycle.keeping import RESERVED_ENTRIES
-from isola_lifecycle.log import LIVE_ENTRIES, Fact, Status
+from isola_lifecycle.log import LIVE_ENTRIES, Fact, Log, Status
 from isola_lifecycle.sandbox.commands import CreatePod, DeletePod
 from isola_lifecycle.sandbox.decide import decide
-from isola_lifecycle.sandbox.fold import fold
+from isola_lifecycle.sandbox.fold import extend, fold
 from isola_lifecycle.sandbox.intents import request_termination
 from isola_lifecycle.sandbox.network import NOTHING
 from isola_lifecycle.sandbox.observation import Container, Observation, Pod, PodPhase
@@ -30,6 +30,7 @@ from support.stories import (
     REQUESTED,
     RUNNING,
     SCHEDULED,
+    START,
     STARTED,
     TERMINATED,
     ended,
@@ -55,6 +56,16 @@ def test_acceptance_and_the_pod_are_recorded_in_one_write_once_the_pod_is_there(
         ("NetworkConfigured", "NothingAllowed"),
         ("PodCreated", "PodCreated"),
     )
+
+
+@pytest.mark.parametrize("certificate", ["", "a1" * 32])
+def test_what_the_sidecar_proves_itself_with_is_recorded_with_its_pod(certificate: str) -> None:
+    seen = world(replace(EMPTY_POD, sidecar_certificate=certificate))
+    recorded = given(*PENDING[:-1]).when(seen).decision.facts[-1]
+    assert recorded.type == "PodCreated"
+    assert recorded.data.get("sidecarCertificate", "") == certificate
+    entries = extend(Log("u-1"), [recorded], at=START, generation=1)
+    assert fold(entries).sidecar_certificate == certificate
 
 
 def test_the_first_entry_says_who_asked() -> None:

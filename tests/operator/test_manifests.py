@@ -10,6 +10,7 @@ import pytest
 
 from isola_lifecycle.sandbox.network import NOTHING, Network
 from isola_lifecycle.sandbox.ranges import blocked
+from isola_operator.credentials import Credentials
 from isola_operator.manifests.faults import faults
 from isola_operator.manifests.pod import PodSettings, build
 from isola_store.port import Sandbox
@@ -22,6 +23,7 @@ SETTINGS = PodSettings(
     image_pull_secrets=("registry",),
     version="v1.2.3",
 )
+CREDENTIALS = Credentials("-----BEGIN CERTIFICATE-----", "TUlH-_w=")
 CONTAINER = {"name": "sandbox0", "image": "python"}
 
 
@@ -38,7 +40,7 @@ def sandbox(pod: dict[str, Any] | None = None, **metadata: dict[str, str]) -> Sa
 
 
 def test_the_pod_belongs_to_its_sandbox() -> None:
-    metadata = build(sandbox(), NOTHING, SETTINGS)["metadata"]
+    metadata = build(sandbox(), NOTHING, SETTINGS, CREDENTIALS)["metadata"]
     assert metadata["name"] == "s-pod"
     (owner,) = metadata["ownerReferences"]
     assert (owner["kind"], owner["name"], owner["uid"], owner["controller"]) == (
@@ -64,6 +66,7 @@ def test_what_isolates_it_cannot_be_overridden() -> None:
         ),
         NOTHING,
         SETTINGS,
+        CREDENTIALS,
     )["spec"]
     assert spec["runtimeClassName"] == "gvisor"
     assert spec["restartPolicy"] == "Never"
@@ -87,6 +90,7 @@ def test_a_template_s_labels_cannot_pass_for_ours() -> None:
         ),
         NOTHING,
         SETTINGS,
+        CREDENTIALS,
     )["metadata"]
     assert metadata["labels"]["team"] == "a"
     assert metadata["labels"]["isola.run/sandbox"] == "true"
@@ -100,7 +104,7 @@ def test_a_template_s_labels_cannot_pass_for_ours() -> None:
 
 
 def test_a_container_without_a_command_sleeps_and_knows_its_name() -> None:
-    (container,) = build(sandbox(), NOTHING, SETTINGS)["spec"]["containers"]
+    (container,) = build(sandbox(), NOTHING, SETTINGS, CREDENTIALS)["spec"]["containers"]
     assert container["command"] == ["sleep", "infinity"]
     assert container["env"] == [{"name": "ISOLA_CONTAINER_NAME", "value": "sandbox0"}]
 
@@ -111,7 +115,9 @@ def test_a_container_keeps_its_command_and_environment_but_not_a_false_name() ->
         "command": ["python", "-m", "http.server"],
         "env": [{"name": "A", "value": "1"}, {"name": "ISOLA_CONTAINER_NAME", "value": "x"}],
     }
-    (container,) = build(sandbox({"containers": [own]}), NOTHING, SETTINGS)["spec"]["containers"]
+    (container,) = build(sandbox({"containers": [own]}), NOTHING, SETTINGS, CREDENTIALS)["spec"][
+        "containers"
+    ]
     assert container["command"] == ["python", "-m", "http.server"]
     assert [e["name"] for e in container["env"]] == ["A", "ISOLA_CONTAINER_NAME"]
     assert container["env"][1]["value"] == "sandbox0"
@@ -119,7 +125,7 @@ def test_a_container_keeps_its_command_and_environment_but_not_a_false_name() ->
 
 def test_the_sidecar_comes_before_the_user_s_init_containers() -> None:
     first = {"name": "prepare", "image": "busybox"}
-    spec = build(sandbox({"initContainers": [first]}), NOTHING, SETTINGS)["spec"]
+    spec = build(sandbox({"initContainers": [first]}), NOTHING, SETTINGS, CREDENTIALS)["spec"]
     assert [c["name"] for c in spec["initContainers"]] == ["sandbox-sidecar", "prepare"]
     sidecar = spec["initContainers"][0]
     assert sidecar["restartPolicy"] == "Always"
@@ -129,12 +135,26 @@ def test_the_sidecar_comes_before_the_user_s_init_containers() -> None:
     assert sidecar["securityContext"]["capabilities"] == {"add": ["SYS_PTRACE"]}
 
 
+def test_the_sidecar_alone_gets_what_it_proves_itself_with() -> None:
+    gated = replace(SETTINGS, gate_seconds=7)
+    pod = build(sandbox({"initContainers": [CONTAINER]}), NOTHING, gated, CREDENTIALS)
+    sidecar = pod["spec"]["initContainers"].pop(0)
+    assert sidecar["env"] == [
+        {"name": "ISOLA_SIDECAR_CERTIFICATE", "value": CREDENTIALS.certificate}
+    ]
+    # gVisor shows the environment of the sidecar's container to every command started in it.
+    assert sidecar["workingDir"] == f"/{CREDENTIALS.key}"
+    assert CREDENTIALS.key not in str({**sidecar, "workingDir": ""})
+    assert CREDENTIALS.key not in str(pod)
+    assert CREDENTIALS.certificate not in str(pod)
+
+
 def test_the_gate_comes_before_anything_of_the_user_s() -> None:
     gated = replace(
         SETTINGS, gate_seconds=7, canaries=("10.0.0.9:8089",), api_canaries=("10.96.0.1:443",)
     )
     first = {"name": "prepare", "image": "busybox"}
-    spec = build(sandbox({"initContainers": [first]}), NOTHING, gated)["spec"]
+    spec = build(sandbox({"initContainers": [first]}), NOTHING, gated, CREDENTIALS)["spec"]
     names = [c["name"] for c in spec["initContainers"]]
     assert names == ["sandbox-sidecar", "network-gate", "prepare"]
     gate = spec["initContainers"][1]
@@ -142,12 +162,16 @@ def test_the_gate_comes_before_anything_of_the_user_s() -> None:
     assert gate["env"] == [{"name": "ISOLA_GATE_SECONDS", "value": "7"}]
     assert gate["terminationMessagePolicy"] == "FallbackToLogsOnError"
     # The API server may be behind a public address, which such a sandbox may reach.
-    public = build(sandbox(), Network(internet=True), gated)["spec"]["initContainers"][1]
+    public = build(sandbox(), Network(internet=True), gated, CREDENTIALS)["spec"]["initContainers"][
+        1
+    ]
     assert public["command"][-1] == "10.0.0.9:8089"
 
 
 def test_the_installation_s_secrets_and_priority_are_added() -> None:
-    spec = build(sandbox({"imagePullSecrets": [{"name": "mine"}]}), NOTHING, SETTINGS)["spec"]
+    spec = build(sandbox({"imagePullSecrets": [{"name": "mine"}]}), NOTHING, SETTINGS, CREDENTIALS)[
+        "spec"
+    ]
     assert spec["imagePullSecrets"] == [{"name": "mine"}, {"name": "registry"}]
     assert spec["priorityClassName"] == "sandboxes"
 
@@ -266,5 +290,8 @@ def test_how_long_a_pod_waits_for_its_node(
 ) -> None:
     settings = replace(SETTINGS, node_loss_seconds=7)
     assert (
-        build(sandbox({"tolerations": given}), NOTHING, settings)["spec"]["tolerations"] == expected
+        build(sandbox({"tolerations": given}), NOTHING, settings, CREDENTIALS)["spec"][
+            "tolerations"
+        ]
+        == expected
     )

@@ -10,6 +10,7 @@ import pytest
 
 from isola_lifecycle.sandbox.network import NOTHING, Network
 from isola_lifecycle.sandbox.ranges import Block, blocked
+from isola_operator.credentials import fresh
 from isola_operator.manifests.faults import faults
 from isola_operator.manifests.network import (
     SINK_DNS,
@@ -188,10 +189,10 @@ def test_a_template_cannot_lift_the_rate() -> None:
         spec={"podTemplate": template},
     )
     settings = PodSettings(runtime_class="gvisor", sidecar_image="i")
-    given = build(sandbox, Network(rate=5000), settings)["metadata"]["annotations"]
+    given = build(sandbox, Network(rate=5000), settings, fresh())["metadata"]["annotations"]
     assert given["dev.gvisor.flag.qdisc-tbf-rate"] == "5000"
     assert given["dev.gvisor.flag.qdisc"] == "tbf"
-    unlimited = build(sandbox, NOTHING, settings)["metadata"]["annotations"]
+    unlimited = build(sandbox, NOTHING, settings, fresh())["metadata"]["annotations"]
     assert not [key for key in unlimited if "qdisc" in key]
 
 

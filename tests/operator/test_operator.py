@@ -24,6 +24,7 @@ from isola_lifecycle.sandbox.conditions import Phase
 from isola_lifecycle.sandbox.fold import extend, fold
 from isola_lifecycle.sandbox.intents import Asker, change_lifetime
 from isola_operator.__main__ import run, utc_now
+from isola_operator.pods import decode_pod
 from isola_operator.settings import Settings
 from isola_operator.sweep import Sweep
 from isola_store.client import MERGE_PATCH, KubernetesClient
@@ -127,6 +128,11 @@ class Scene:
             conditions.append({"type": "DisruptionTarget", "status": "True", **disruption})
         await self.kubelet_says(name, {"conditions": conditions})
 
+    async def certificate(self, name: str) -> str:
+        """Return the digest of what the sidecar in the pod that is there proves itself with."""
+        pod = await self.client.request("GET", f"{PODS}/{name}-pod")
+        return decode_pod(pod).pod.sidecar_certificate
+
     async def kill_pod(self, name: str) -> None:
         body = {"apiVersion": "v1", "kind": "DeleteOptions", "gracePeriodSeconds": 0}
         await self.client.request("DELETE", f"{PODS}/{name}-pod", body)
@@ -224,6 +230,7 @@ async def test_a_life_from_creation_to_kubectl_delete(scene: Scene) -> None:
         assert sandbox.log.entries[0].actor == "operator on behalf of 10.0.0.7"
         assert sandbox.log.entries[0].request_id == "r-1"
         assert sandbox.log.entries[0].data["traceparent"] == TRACEPARENT
+        assert sandbox.log.entries[2].data["sidecarCertificate"] == await scene.certificate(name)
         assert sandbox.log.entries[5].data["podIP"] == "10.0.0.1"
         await scene.store.delete(name, uid=sandbox.uid)
         leaving = await scene.until(name, recorded("TerminationRequested", "ObjectDeleted"))
@@ -259,6 +266,8 @@ async def test_an_operator_killed_between_any_two_steps_leaves_a_log_without_a_g
         await scene.start(name)
         sandbox = await scene.until(name, recorded("Ready"))
         assert types(sandbox) == LIFE[:6]
+        # Of the pod that is there, however many attempts there were to make it.
+        assert sandbox.log.entries[2].data["sidecarCertificate"] == await scene.certificate(name)
         await scene.store.delete(name, uid=sandbox.uid)
         await scene.until(name, recorded("TerminationRequested"))
         await scene.kill_pod(name)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from hashlib import sha256
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from isola_lifecycle.sandbox.observation import Container, PodPhase
+from isola_operator.credentials import fresh
 from isola_operator.pods import decode_pod
 
 METADATA: dict[str, Any] = {
@@ -52,6 +56,31 @@ def test_a_running_pod() -> None:
 def test_a_pod_nobody_has_looked_at_yet() -> None:
     seen = decode_pod({"metadata": {"name": "s-pod", "uid": "p-1"}}).pod
     assert (seen.phase, seen.node, seen.containers) == (PodPhase.PENDING, "", ())
+
+
+def test_the_sidecar_s_certificate_is_told_by_its_digest() -> None:
+    certificate = fresh().certificate
+    der = x509.load_pem_x509_certificate(certificate.encode()).public_bytes(Encoding.DER)
+    variable = {"name": "ISOLA_SIDECAR_CERTIFICATE", "value": certificate}
+    sidecar = {"name": "sandbox-sidecar", "env": [{"name": "A", "value": "1"}, variable]}
+    forged = {"name": "prepare", "env": [{**variable, "value": fresh().certificate}]}
+
+    seen = decode_pod(pod({}, initContainers=[forged, sidecar])).pod
+    assert seen.sidecar_certificate == sha256(der).hexdigest()
+
+
+@pytest.mark.parametrize(
+    "env",
+    [
+        {},
+        {"env": []},
+        {"env": [{"name": "ISOLA_SIDECAR_CERTIFICATE"}]},
+        {"env": [{"name": "ISOLA_SIDECAR_CERTIFICATE", "value": "none"}]},
+    ],
+)
+def test_a_sidecar_of_an_older_release_has_no_certificate(env: dict[str, Any]) -> None:
+    sidecar = {"name": "sandbox-sidecar", **env}
+    assert decode_pod(pod({}, initContainers=[sidecar])).pod.sidecar_certificate == ""
 
 
 def test_a_pod_without_a_node_says_why() -> None:

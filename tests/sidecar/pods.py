@@ -13,6 +13,8 @@ import json
 import os
 import shutil
 import signal
+import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -22,8 +24,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from urllib.parse import urlencode
 
+from isola_lifecycle.naming import CERTIFICATE_VARIABLE
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from isola_operator.credentials import Credentials
 
 DATAPLANE = Path(__file__).parents[2] / "dataplane"
 
@@ -96,14 +102,25 @@ def text_of(stream: bytes) -> str:
 
 
 class Client:
-    """Talks to a sidecar with the standard library's client, a connection for each call."""
+    """Talks to a sidecar with the standard library's client, a connection for each call.
 
-    def __init__(self, port: int, host: str = "127.0.0.1") -> None:
+    With `tls` over TLS, whoever answers.
+    """
+
+    def __init__(self, port: int, host: str = "127.0.0.1", *, tls: bool = False) -> None:
         self.port = port
         self.host = host
+        self.tls = credulous() if tls else None
 
     def connect(self) -> http.client.HTTPConnection:
+        if self.tls:
+            return http.client.HTTPSConnection(self.host, self.port, timeout=30, context=self.tls)
         return http.client.HTTPConnection(self.host, self.port, timeout=30)
+
+    def dial(self) -> socket.socket:
+        """Return a connection for a test that speaks for itself."""
+        made = socket.create_connection((self.host, self.port), timeout=10)
+        return self.tls.wrap_socket(made) if self.tls else made
 
     def call(
         self,
@@ -164,6 +181,14 @@ class Client:
 
     def download(self, path: str, /, **query: Any) -> Answer:
         return self.call("GET", "/v1/filesystem", path=path, **query)
+
+
+def credulous() -> ssl.SSLContext:
+    """Return how to speak TLS with whoever answers."""
+    made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    made.check_hostname = False
+    made.verify_mode = ssl.CERT_NONE
+    return made
 
 
 @dataclass
@@ -264,8 +289,8 @@ class Pod:
         eventually(lambda: b"ISOLA_CONTAINER_NAME" in Path(f"/proc/{pid}/environ").read_bytes())
         return Container(process, pid)
 
-    def start_sidecar(self, *options: str) -> Client:
-        """Start the sidecar and return a client for it.
+    def start_sidecar(self, *options: str, credentials: Credentials | None = None) -> Client:
+        """Start the sidecar, with `credentials` as in a pod, and return a client for it.
 
         Unless the network is the pod's own, this machine's addresses are the pod's too: so the
         sidecar has to serve those, unless `options` are given, and on a free port.
@@ -275,6 +300,7 @@ class Pod:
         process = self._enter(
             *(
                 "env",
+                *(self._given(credentials) if credentials else ()),
                 f"PYTHONPATH={DATAPLANE}",
                 sys.executable,
                 "-m",
@@ -286,8 +312,13 @@ class Pod:
         assert process.stderr
         line = process.stderr.readline()
         self.sidecar = _only_child(process.pid)
-        self.client = Client(int(line.split()[-1]), self.address)
+        self.client = Client(int(line.split()[-1]), self.address, tls=bool(credentials))
         return self.client
+
+    def _given(self, credentials: Credentials) -> tuple[str, ...]:
+        directory = self.directory / credentials.key
+        directory.mkdir()
+        return f"--chdir={directory}", f"{CERTIFICATE_VARIABLE}={credentials.certificate}"
 
     def stop_sidecar(self) -> float:
         """Stop the sidecar as a pod's deletion does, and return the seconds it took."""
@@ -307,6 +338,12 @@ class Pod:
             except OSError:
                 continue
         return False
+
+    def within(self, *command: str) -> str:
+        """Return what a program that joins the pod's processes prints."""
+        entered = ("nsenter", f"--target={self._pause}", "--pid", "--mount", *command)
+        ran = subprocess.run(entered, capture_output=True, text=True, errors="replace", check=False)
+        return ran.stdout
 
     def _enter(self, *command: str, stderr: int | None = None) -> subprocess.Popen[bytes]:
         spaces = ("--pid", "--mount", *(("--net",) if self.own_network else ()))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import time
 from typing import TYPE_CHECKING, Any, Self
 
@@ -36,7 +35,7 @@ class Viewer:
         self.refusal = b""
         self.pings = 0
         self._accepted = False
-        self._socket = socket.create_connection(("127.0.0.1", client.port), timeout=10)
+        self._socket = client.dial()
         self._protocol = WSConnection(ConnectionType.CLIENT)
         query = "" if offset is None else f"?offset={offset}"
         target = f"/v1/commands/{command}/terminal{query}"

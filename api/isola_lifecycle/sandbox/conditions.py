@@ -108,6 +108,7 @@ class Key(StrEnum):
     PHASE = "phase"
     POD = "pod"
     POD_UID = "podUID"
+    SIDECAR_CERTIFICATE = "sidecarCertificate"
     NODE = "node"
     POD_IP = "podIP"
     CONTAINER = "container"
@@ -151,7 +152,7 @@ CATALOGUE: tuple[Meaning[Type, Reason, Key], ...] = (
         (OPERATOR,),
         (Reason.POD_CREATED,),
         (Reason.POD_FORBIDDEN, Reason.POD_REJECTED),
-        (Key.POD, Key.POD_UID),
+        (Key.POD, Key.POD_UID, Key.SIDECAR_CERTIFICATE),
     ),
     Meaning(
         Type.SCHEDULED,

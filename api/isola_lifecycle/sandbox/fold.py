@@ -34,7 +34,7 @@ def _changes(state: State, entry: Condition) -> Changes:  # noqa: C901, PLR0912 
         case Type.NETWORK_CONFIGURED:
             return _network(state, entry) if holds else _no_network(state, entry)
         case Type.POD_CREATED if holds:
-            return {"pod_uid": entry.data.get(Key.POD_UID, ""), "trouble": None}
+            return _created(entry)
         case Type.SCHEDULED if holds:
             return {"node": entry.data.get(Key.NODE, ""), "trouble": None}
         case Type.STARTED if holds:
@@ -61,6 +61,14 @@ def _changes(state: State, entry: Condition) -> Changes:  # noqa: C901, PLR0912 
             return _archived(entry) if holds else {"unarchived": True}
         case _:
             return {}
+
+
+def _created(entry: Condition) -> Changes:
+    return {
+        "pod_uid": entry.data.get(Key.POD_UID, ""),
+        "sidecar_certificate": entry.data.get(Key.SIDECAR_CERTIFICATE, ""),
+        "trouble": None,
+    }
 
 
 def _trouble(entry: Condition) -> Trouble:

@@ -68,6 +68,8 @@ class Pod:
         ip: `status.podIP`, or empty.
         ready: Whether its condition `Ready` is True.
         unreachable: Whether `Ready` was taken from it although all its containers are ready.
+        sidecar_certificate: SHA-256 of the certificate that its sidecar was given, hexadecimal, or
+            empty.
         sidecar_ready: Whether the injected sidecar runs and is ready.
         unenforced: What the gate of its network still reached when it gave up, or empty.
         unschedulable: The scheduler's message while it finds no node, or empty.
@@ -87,6 +89,7 @@ class Pod:
     ip: str = ""
     ready: bool = False
     unreachable: bool = False
+    sidecar_certificate: str = ""
     sidecar_ready: bool = False
     unenforced: str = ""
     unschedulable: str = ""

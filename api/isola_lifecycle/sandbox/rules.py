@@ -105,6 +105,8 @@ def _created(state: State, seen: Observation) -> Iterator[Fact]:
     pod = seen.pod
     if pod and not state.pod_uid:
         data = {Key.POD: pod.name, Key.POD_UID: pod.uid}
+        if pod.sidecar_certificate:
+            data[Key.SIDECAR_CERTIFICATE] = pod.sidecar_certificate
         yield fact(Type.POD_CREATED, Reason.POD_CREATED, f"Pod {pod.name} was created", data)
 
 

@@ -54,6 +54,8 @@ class State(NamedTuple):
     Attributes:
         accepted_at: When the operator took it on, or None.
         pod_uid: UID of the one pod this sandbox ever has, or empty before it exists.
+        sidecar_certificate: SHA-256 of the certificate that its sidecar proves itself with,
+            hexadecimal; empty where that is of a release that spoke plain HTTP.
         node: Name of the node, or empty.
         trouble: What is in the way of running at present, or None.
         started: Whether all containers were started.
@@ -78,6 +80,7 @@ class State(NamedTuple):
 
     accepted_at: datetime | None = None
     pod_uid: str = ""
+    sidecar_certificate: str = ""
     node: str = ""
     trouble: Trouble | None = None
     started: bool = False

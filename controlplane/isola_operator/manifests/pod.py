@@ -13,6 +13,7 @@ from typing import Any
 
 from isola_lifecycle import naming
 from isola_lifecycle.sandbox.network import Network
+from isola_operator.credentials import Credentials
 from isola_operator.manifests.network import NOT_INSTALLED, Egress, dns_of, rate_annotations
 from isola_operator.manifests.ownership import OWN_LABELS, RESERVED, owner_of
 from isola_store.port import Sandbox
@@ -59,7 +60,11 @@ class PodSettings:
 
 
 def build(
-    sandbox: Sandbox, network: Network, settings: PodSettings, by_name: Egress = NOT_INSTALLED
+    sandbox: Sandbox,
+    network: Network,
+    settings: PodSettings,
+    credentials: Credentials,
+    by_name: Egress = NOT_INSTALLED,
 ) -> dict[str, Any]:
     """Return the manifest of the pod of a sandbox whose spec and network have no faults.
 
@@ -67,6 +72,7 @@ def build(
         sandbox: Whose pod it is.
         network: What it may reach.
         settings: What the installation decides.
+        credentials: Of this pod's sidecar.
         by_name: Where the egress component is.
     """
     template: Json = sandbox.spec.get("podTemplate") or {}
@@ -91,7 +97,7 @@ def build(
             "ownerReferences": [owner_of(sandbox, blocks=True)],
         },
         "spec": {
-            **_spec(template.get("spec") or {}, network, settings),
+            **_spec(template.get("spec") or {}, network, settings, credentials),
             **dns_of(network, _dns_config(template), by_name),
         },
     }
@@ -118,7 +124,9 @@ def _foreign(pairs: Mapping[str, str] | None) -> dict[str, str]:
     return {k: v for k, v in (pairs or {}).items() if not RESERVED.match(k)}
 
 
-def _spec(template: Json, network: Network, settings: PodSettings) -> dict[str, Any]:
+def _spec(
+    template: Json, network: Network, settings: PodSettings, credentials: Credentials
+) -> dict[str, Any]:
     secrets = [{"name": name} for name in settings.image_pull_secrets]
     spec: dict[str, Any] = {
         **template,
@@ -133,7 +141,7 @@ def _spec(template: Json, network: Network, settings: PodSettings) -> dict[str, 
         # The gate comes before everything of the user's, and after the sidecar: the kubelet tells
         # the pod's address, which network plugins wait for, once the first container was started.
         "initContainers": [
-            _sidecar(settings),
+            _sidecar(settings, credentials),
             *_gate(network, settings),
             *(template.get("initContainers") or []),
         ],
@@ -199,9 +207,14 @@ def _ours(name: str, settings: PodSettings) -> dict[str, Any]:
     return container
 
 
-def _sidecar(settings: PodSettings) -> dict[str, Any]:
+def _sidecar(settings: PodSettings, credentials: Credentials) -> dict[str, Any]:
     return {
         **_ours(naming.SIDECAR_CONTAINER, settings),
+        "env": [{"name": naming.CERTIFICATE_VARIABLE, "value": credentials.certificate}],
+        # The key. A process's working directory shows to nobody who may not trace it, unlike its
+        # arguments. The environment shows under gVisor: /proc/gvisor/spec_environ has that of the
+        # container to every process started in it, and so the sidecar's to every command.
+        "workingDir": f"/{credentials.key}",
         "restartPolicy": "Always",
         "securityContext": {
             "runAsUser": 0,
