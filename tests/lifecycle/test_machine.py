@@ -50,6 +50,7 @@ from isola_lifecycle.sandbox.intents import (
     Asker,
     Denial,
     change_network,
+    confirm_network,
     request_termination,
 )
 from isola_lifecycle.sandbox.network import NOTHING, Network
@@ -58,7 +59,7 @@ from isola_lifecycle.seen import Refusal
 from support.stories import START, UID, assert_in_catalogue
 
 ONCE = {Type.ACCEPTED, Type.SUCCEEDED, Type.TERMINATION_REQUESTED, Type.TERMINATED}
-NETWORK_TYPES = {Type.NETWORK_CHANGED, Type.NETWORK_CONFIGURED}
+NETWORK_TYPES = {Type.NETWORK_CHANGED, Type.NETWORK_CONFIGURED, Type.NETWORK_ENFORCED}
 SUBJECT = Subject(name="s", uid=UID, created_at=START)
 
 # More commands than an operator ever carries out at one go.
@@ -68,7 +69,7 @@ PROMISED = Network(internet=True)
 NETWORKS = (
     NOTHING,
     PROMISED,
-    Network(cidrs=("1.2.3.0/24",), nameservers=("9.9.9.9",)),
+    Network(cidrs=("1.2.3.0/24",), nameservers=("8.8.8.8",)),
 )
 
 RUNNING = Container(name="sandbox0", running=True, ready=True)
@@ -89,6 +90,9 @@ class CrashySandbox(RuleBasedStateMachine):
         self.pods_created = 0
         self.refusal: Refusal | None = None
         self.policy = NOTHING
+        self.door = ""
+        self.programmed = (NOTHING, "")
+        self.address = 1
         self.policy_refusal = ""
         self.cluster_refuses = False
         self.meddled = False
@@ -164,6 +168,28 @@ class CrashySandbox(RuleBasedStateMachine):
         facts = change_network(fold(log), PROMISED, wanted, asker)
         if not isinstance(facts, Denial) and log.room > RESERVED_ENTRIES:
             self.append(log, facts)
+
+    @rule()
+    def the_policy_engine_catches_up(self) -> None:
+        self.programmed = (self.policy, self.door)
+
+    @rule(change_lag=st.integers(0, 3), lag=st.integers(0, 2))
+    def a_gateway_gets_through_the_door(self, *, change_lag: int, lag: int) -> None:
+        """Say so, as a gateway that waits for the change that it knows; the log may be stale."""
+        known = fold(self.stale_log(change_lag))
+        door = port(known.door_wanted(""))
+        if not door or door != port(self.programmed[1]):
+            return
+        log = self.stale_log(lag)
+        asker = Asker(caller="10.0.0.7", request_id="r", now=self.now)
+        facts = confirm_network(fold(log), known.network_change, asker)
+        if facts and log.room > RESERVED_ENTRIES and self.append(log, facts):
+            # What is recorded as seen is what the engine has, whatever else went on meanwhile.
+            assert self.meddled or self.programmed[0] == fold(self.log).network_wanted(PROMISED)
+
+    @rule()
+    def another_operator_takes_over(self) -> None:
+        self.address += 1
 
     @rule(wanted=st.sampled_from(NETWORKS))
     def somebody_meddles_with_the_policy(self, *, wanted: Network) -> None:
@@ -354,6 +380,7 @@ class CrashySandbox(RuleBasedStateMachine):
             if state.phase is Phase.RUNNING:
                 assert state.network_asked is None
                 assert self.policy == state.network_wanted(PROMISED)
+                assert (self.door, state.door_wanted("")) == ("", "")
             self.perform(DeleteObject(), self.observation(self.pod, self.log), self.log)
             self.settle()
         assert not self.exists
@@ -374,6 +401,8 @@ class CrashySandbox(RuleBasedStateMachine):
         state = fold(log)
         wanted, asked = state.network_wanted(PROMISED), state.network_asked
         refused = self.cluster_refuses and asked == NETWORKS[2]
+        last, there = state.network_door, (self.policy, port(self.door))
+        door = state.door_wanted(f"10.0.0.{self.address}:{18000 + state.network_change % 256}")
         # As the operator does: a pod that is missing from the copy is looked for on the server.
         return Observation(
             now=self.now,
@@ -383,7 +412,9 @@ class CrashySandbox(RuleBasedStateMachine):
             network=PROMISED,
             network_faults=("it lies in this cluster",) if refused else (),
             policy="s-custom-netpol" if wanted != NOTHING else "",
-            policy_current=wanted == self.policy,
+            door=door,
+            policy_current=(wanted, port(door)) == there,
+            policy_ajar=bool(last) and (wanted, port(last.address)) == there,
             pod=pod or self.pod,
             keeps_for=timedelta(seconds=60) if self.keeps else None,
             keepsakes=(self.keepsake,),
@@ -424,10 +455,10 @@ class CrashySandbox(RuleBasedStateMachine):
             case AddFinalizer():
                 self.finalizer = self.exists
                 return replace(seen, finalizer=True)
-            case ApplyPolicy(network):
+            case ApplyPolicy(network, door):
                 if self.policy_refusal:
                     return replace(seen, policy_refusal=self.policy_refusal)
-                self.policy = network
+                self.policy, self.door = network, door
                 return replace(seen, policy_current=True, policy_applied=True)
             case CreatePod(network):
                 assert self.policy == network, "what it may reach is certain before it is there"
@@ -480,6 +511,11 @@ class CrashySandbox(RuleBasedStateMachine):
             container = Container(name="sandbox0", image="i")
             self.set_pod(Pod(name="s-pod", uid=f"pod-{self.pods_created}", containers=(container,)))
         return replace(seen, pod=self.pod)
+
+
+def port(door: str) -> str:
+    """Return what of a door is in the policy: it leads to every operator."""
+    return door.rpartition(":")[2]
 
 
 def test_no_crash_no_race_and_no_stale_read_harms_the_log() -> None:
