@@ -211,7 +211,7 @@ _SOMETHING: JsonDict = {
 }
 _CHANGES: list[JsonValue] = [
     {"timeoutSeconds": 3600},
-    {"network": {"allowedEgressCIDRs": ["203.0.113.0/24"]}},
+    {"network": {"allowedEgressCIDRs": ["8.8.8.0/24"]}},
     {"network": {}},
 ]
 

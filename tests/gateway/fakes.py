@@ -227,7 +227,7 @@ class World:
         *,
         egress: Replicas | None = None,
         patience: timedelta = timedelta(0),
-        enforcement_seconds: float = 5,
+        enforcement_seconds: float = 60,
         with_ui: bool = True,
         admission: Admission | None = None,
         stopping: asyncio.Event | None = None,
