@@ -219,7 +219,7 @@ schema: Any = schemathesis.openapi.from_asgi("/openapi.json", asyncio.run(populo
 def test_generated_requests_are_answered_as_documented(case: Any) -> None:
     # What only a sidecar can judge (an offset, a signal), these scripted ones never refuse. Which
     # ranges and names can be given no schema says.
-    excluded = [negative_data_rejection]
+    excluded: list[Any] = [negative_data_rejection]
     if case.operation.label == "PATCH /v1/sandboxes/{id}":
         excluded.append(positive_data_acceptance)
     case.call_and_validate(excluded_checks=excluded)

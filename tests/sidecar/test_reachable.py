@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from contextlib import closing
+from typing import Any
 
 import pytest
 
@@ -44,7 +45,8 @@ def test_what_does_not_listen_is_not_reached_and_without_a_wait_that_is_told_at_
 
 
 def test_a_wait_lasts_until_it_is_reached(client: Client) -> None:
-    port, opened = free(), []
+    port = free()
+    opened: list[socket.socket] = []
 
     def opens() -> None:
         time.sleep(0.3)
@@ -80,7 +82,7 @@ def test_a_wait_ends(client: Client) -> None:
     ],
 )
 def test_what_is_no_address_port_or_time_is_422(
-    client: Client, field: str, query: dict[str, str]
+    client: Client, field: str, query: dict[str, Any]
 ) -> None:
     answer = client.call("GET", PATH, **query)
     assert answer.status == 422
