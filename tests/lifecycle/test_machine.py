@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -101,9 +101,13 @@ class CrashySandbox(RuleBasedStateMachine):
         self.keepsake = Keepsake(container="sandbox0", name="s-termination")
         self.now = START
 
-    @initialize(keeps=st.booleans())
-    def it_has_a_termination_policy(self, *, keeps: bool) -> None:
+    @initialize(keeps=st.booleans(), runs=st.booleans())
+    def it_has_a_termination_policy_and_may_run_already(self, *, keeps: bool, runs: bool) -> None:
         self.keeps = keeps
+        if runs:
+            self.an_operator_runs(lag=0, pod_lag=0, dies_after=NEVER)
+            self.the_cluster_moves_the_pod("run")
+            self.an_operator_runs(lag=0, pod_lag=0, dies_after=NEVER)
 
     # --- the writers ---------------------------------------------------------------------------
 
@@ -199,6 +203,8 @@ class CrashySandbox(RuleBasedStateMachine):
     @rule(refusal=st.sampled_from(["", "not now"]), cluster=st.booleans())
     def what_the_cluster_grants_changes(self, *, refusal: str, cluster: bool) -> None:
         self.policy_refusal, self.cluster_refuses = refusal, cluster
+        # Somebody may have died after applying what is refused from now on.
+        self.meddled |= cluster and fold(self.log).network_asked is not None
 
     @rule()
     def somebody_deletes_it_with_kubectl(self) -> None:
@@ -458,6 +464,8 @@ class CrashySandbox(RuleBasedStateMachine):
             case ApplyPolicy(network, door):
                 if self.policy_refusal:
                     return replace(seen, policy_refusal=self.policy_refusal)
+                # Whoever read a stale log applies what was wanted then.
+                self.meddled |= log.version != self.log.version
                 self.policy, self.door = network, door
                 return replace(seen, policy_current=True, policy_applied=True)
             case CreatePod(network):
@@ -522,3 +530,56 @@ def test_no_crash_no_race_and_no_stale_read_harms_the_log() -> None:
     # A story costs as much as some fifty examples of a property.
     examples = max(100, settings().max_examples // 4)
     run_state_machine_as_test(CrashySandbox, settings=settings(max_examples=examples))
+
+
+# A random walk rarely gets as far as a change that is seen, so here nothing else happens.
+WAY = ("change", "operator", "engine", "gateway", "operator")
+
+
+def happens(machine: CrashySandbox, event: str, number: int) -> None:
+    lag, dies_after = number % 3, (NEVER, NEVER + 1, 0, 1)[number % 4]
+    match event:
+        case "change":
+            machine.a_client_changes_the_network(lag=0, wanted=NETWORKS[lag])
+        case "operator":
+            machine.an_operator_runs(lag=number // 4, pod_lag=0, dies_after=dies_after)
+        case "engine":
+            machine.the_policy_engine_catches_up()
+        case "gateway":
+            machine.a_gateway_gets_through_the_door(change_lag=number, lag=lag // 2)
+        case "time":
+            machine.time_passes((1, 30, 60)[lag])
+        case "takeover":
+            machine.another_operator_takes_over()
+        case "flap":
+            machine.it_comes_and_goes(times=number)
+        case _:
+            machine.what_the_cluster_grants_changes(refusal="", cluster=bool(number % 2))
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from((*WAY, *WAY, "time", "takeover", "flap", "grant")), st.integers(0, 7)
+        ),
+        max_size=40,
+    ),
+    st.booleans(),
+)
+def test_changes_come_to_rest_with_no_door_open_whoever_dies_on_the_way(
+    events: list[tuple[str, int]],
+    straight: bool,  # noqa: FBT001 - drawn
+) -> None:
+    machine = CrashySandbox()
+    machine.it_has_a_termination_policy_and_may_run_already(keeps=False, runs=True)
+    for event, number in [*events, *((each, 0) for each in WAY if straight)]:
+        happens(machine, event, number)
+        machine.no_entry_repeats_the_one_before_it_of_its_kind()
+        machine.meddling_is_not_seen_where_there_was_none()
+        machine.a_log_that_was_archived_folds_like_the_whole_one()
+    machine.settle()
+    state = fold(machine.log)
+    assert state.phase is Phase.RUNNING
+    assert (machine.door, state.network_pending) == ("", False)
+    assert machine.policy == state.network_wanted(PROMISED)
+    machine.meddling_is_not_seen_where_there_was_none()
