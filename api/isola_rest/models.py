@@ -22,7 +22,7 @@ from pydantic import (
     model_validator,
 )
 from pydantic.alias_generators import to_camel
-from pydantic.config import JsonDict
+from pydantic.config import JsonDict, JsonValue
 
 from isola_lifecycle.durations import LONGEST_SECONDS
 from isola_lifecycle.sandbox.conditions import Phase
@@ -154,6 +154,12 @@ class SnapshotRootfs(Wire):
     timeout_seconds: Seconds | None = Field(default=None, description="Default: 300.")
 
 
+class Reachable(Wire):
+    """Whether a connection to an address comes about from within a sandbox."""
+
+    reachable: bool
+
+
 class TerminationType(StrEnum):
     """What happens at the end of a sandbox."""
 
@@ -195,6 +201,19 @@ _EXAMPLE: JsonDict = {
     "timeoutSeconds": 600,
     "labels": {"team": "search"},
 }
+
+
+_SOMETHING: JsonDict = {
+    "anyOf": [
+        {"required": ["timeoutSeconds"], "properties": {"timeoutSeconds": {"type": "integer"}}},
+        {"required": ["network"], "properties": {"network": {"type": "object"}}},
+    ]
+}
+_CHANGES: list[JsonValue] = [
+    {"timeoutSeconds": 3600},
+    {"network": {"allowedEgressCIDRs": ["8.8.8.0/24"]}},
+    {"network": {}},
+]
 
 
 class TerminationPolicy(Wire):
@@ -243,14 +262,27 @@ class CreateSandboxRequest(Body):
 
 
 class ChangeSandboxRequest(Body):
-    """What is to change of a living sandbox."""
+    """What is to change of a living sandbox: its lifetime, its network, or both."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"timeoutSeconds": 3600}]})
+    model_config = ConfigDict(json_schema_extra={**_SOMETHING, "examples": _CHANGES})
 
-    timeout_seconds: Annotated[int, Field(ge=1, le=LONGEST_SECONDS), WHOLE] = Field(
+    timeout_seconds: Annotated[int, Field(ge=1, le=LONGEST_SECONDS), WHOLE] | None = Field(
+        default=None,
         description="Lifetime, as at creation: counted from the acceptance of the sandbox, not"
         " from this request. It must end in the future.",
     )
+    network: Network | None = Field(
+        default=None,
+        description="What it may reach from now on, all of it, as at creation: what is left out is"
+        " closed, and `{}` closes everything. It is in force for new connections when the answer"
+        " comes; those that are open may go on.",
+    )
+
+    @model_validator(mode="after")
+    def _changes_something(self) -> Self:
+        if self.timeout_seconds is None and self.network is None:
+            raise ValueError("give timeoutSeconds, network or both")
+        return self
 
 
 class SandboxSummary(Wire):

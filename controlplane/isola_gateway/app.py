@@ -14,12 +14,14 @@ from quart.routing import QuartRule
 from isola_gateway.admission import Admission, Limits
 from isola_gateway.connection import Connection, GatewayRequest
 from isola_gateway.egress import Replicas
+from isola_gateway.enforcement import PATIENCE_SECONDS, Enforcement
 from isola_gateway.histories import Histories
 from isola_gateway.lookup import Lookup
 from isola_gateway.metrics import Metrics
 from isola_gateway.ports import RecordReader, SandboxView, SandboxWriter, SidecarTransport
 from isola_gateway.problems import problem_response
 from isola_gateway.proxy import Proxy
+from isola_gateway.recording import Recorder
 from isola_gateway.routes import docs, ui
 from isola_gateway.routes.commands import CommandRoutes
 from isola_gateway.routes.entries import EntryRoutes
@@ -64,6 +66,7 @@ def create_app(  # noqa: PLR0913 - all that a gateway is wired to
     admission: Admission | None = None,
     stopping: asyncio.Event | None = None,
     patience: timedelta = PATIENCE,
+    enforcement_seconds: float = PATIENCE_SECONDS,
     with_ui: bool = True,
 ) -> Quart:
     """Return the gateway's application.
@@ -79,6 +82,7 @@ def create_app(  # noqa: PLR0913 - all that a gateway is wired to
         admission: How much is taken on at once.
         stopping: Set when the gateway is about to stop.
         patience: How long the answer about a sandbox that is just starting may wait for its start.
+        enforcement_seconds: How long the answer about a change of the network may wait for it.
         with_ui: Whether there is a page for people.
     """
     admission = admission or Admission(Limits(), Metrics())
@@ -93,9 +97,19 @@ def create_app(  # noqa: PLR0913 - all that a gateway is wired to
     lag = WatchLag(clock, metrics.watch_lag.observe)
     view.subscribe(lambda name: lag.look(name, view.get(name)))
     proxy = Proxy(lookup, sidecars, admission)
+    recorder = Recorder(store, lookup, clock)
     for routes in (
         NetworkRoutes(lookup, egress),
-        SandboxRoutes(view, store, lookup, clock, patience, admission),
+        SandboxRoutes(
+            view=view,
+            store=store,
+            recorder=recorder,
+            enforcement=Enforcement(lookup, recorder, proxy, egress, enforcement_seconds),
+            lookup=lookup,
+            clock=clock,
+            patience=patience,
+            admission=admission,
+        ),
         HistoryRoutes(lookup, Histories(lookup, records), admission),
         CommandRoutes(proxy),
         FileRoutes(proxy),

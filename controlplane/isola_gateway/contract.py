@@ -104,7 +104,10 @@ CHANGE_SANDBOX = Operation(
     method="PATCH",
     path="/v1/sandboxes/{id}",
     tag="Sandboxes",
-    summary="Give a living sandbox another lifetime",
+    summary="Give a living sandbox another lifetime, or let it reach something else",
+    description="A change of the network is in force when the answer comes, for new connections."
+    " The rate, the name servers and whether there is a list of names are fixed at the start. 503:"
+    " the change is on record and was not seen in force yet; the same request waits on.",
     answer=SandboxResponse,
     body=ChangeSandboxRequest,
     parameters=(parameters.ID,),

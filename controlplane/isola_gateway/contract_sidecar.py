@@ -16,6 +16,7 @@ from typing import Any
 from isola_gateway import contract, contract_commands, contract_files, parameters
 from isola_gateway.operation import Operation
 from isola_rest.files import WrittenFile
+from isola_rest.models import Reachable
 
 _SANDBOX = re.compile(r"^/v1/sandboxes/\{\w+\}/")
 _SANDBOX_IDS = (parameters.ID, parameters.SANDBOX_ID)
@@ -31,6 +32,18 @@ _DIFFERENT: Mapping[str, Mapping[str, Any]] = {
 _DIFFERENT_PARAMETERS = {parameters.WAIT: parameters.SIDECAR_WAIT}
 
 
+REACHABLE = Operation(
+    id="getReachable",
+    method="GET",
+    path="/v1/network/reachable",
+    tag="Network",
+    summary="Tell whether the sandbox reaches an address, which shows that a change is in force",
+    answer=Reachable,
+    parameters=(parameters.ADDRESS, parameters.PORT, parameters.REACHABLE_WAIT),
+    problems=(HTTPStatus.FORBIDDEN, HTTPStatus.UNPROCESSABLE_ENTITY),
+)
+
+
 def _within(operation: Operation) -> Operation:
     """Return an operation on a sandbox as its sidecar has it."""
     kept = [p for p in operation.parameters if p not in _SANDBOX_IDS]
@@ -44,12 +57,8 @@ def _within(operation: Operation) -> Operation:
     )
 
 
-OPERATIONS: tuple[Operation, ...] = tuple(
-    _within(operation)
-    for operation in (
-        *contract_commands.COMMANDS,
-        *contract_files.FILES,
-        contract.HEALTH,
-        contract.VERSION,
-    )
+OPERATIONS: tuple[Operation, ...] = (
+    *map(_within, (*contract_commands.COMMANDS, *contract_files.FILES)),
+    REACHABLE,
+    *map(_within, (contract.HEALTH, contract.VERSION)),
 )

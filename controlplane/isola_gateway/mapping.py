@@ -14,6 +14,8 @@ from typing import Any, TypeVar, cast
 from isola_lifecycle.durations import span
 from isola_lifecycle.naming import container_name
 from isola_lifecycle.sandbox.fold import State, fold
+from isola_lifecycle.sandbox.network import Network as Settings
+from isola_lifecycle.sandbox.network import json_of, network_of
 from isola_rest.labels import shown
 from isola_rest.models import (
     DEFAULT_STARTUP_TIMEOUT_SECONDS,
@@ -101,6 +103,11 @@ def _dumped(model: Wire, *, include: set[str] | None = None) -> dict[str, Any]:
     return model.model_dump(mode="json", by_alias=True, exclude_none=True, include=include)
 
 
+def settings_of(asked: Network) -> Settings:
+    """Return the network settings that a request asks for."""
+    return network_of(_dumped(asked))
+
+
 def summary_of(sandbox: Sandbox) -> SandboxSummary:
     """Return `sandbox` as an item of a list."""
     return SandboxSummary(
@@ -124,7 +131,7 @@ def response_of(sandbox: Sandbox) -> SandboxResponse:
         startup_timeout_seconds=spec.get("startupTimeoutSeconds", DEFAULT_STARTUP_TIMEOUT_SECONDS),
         timeout_seconds=_seconds(state, spec),
         expires_at=state.deadline(lifetime_of(spec)),
-        network=_stored(Network, spec.get("network")),
+        network=_stored(Network, _network(state, spec)),
         termination_policy=_stored(TerminationPolicy, spec.get("terminationPolicy")),
         reason=told.reason if told else None,
         message=told.message if told else None,
@@ -137,6 +144,11 @@ def lifetime_of(spec: Mapping[str, Any]) -> timedelta | None:
     """Return the lifetime that a specification promises, or None for no limit."""
     seconds = spec.get("timeoutSeconds")
     return span(seconds) if seconds else None
+
+
+def _network(state: State, spec: Mapping[str, Any]) -> Any:
+    changed = state.network
+    return spec.get("network") if changed is None else json_of(changed)
 
 
 def _seconds(state: State, spec: Mapping[str, Any]) -> int | None:

@@ -106,16 +106,25 @@ IF_RANGE = Parameter(
 )
 
 
-def _wait(longest: int) -> Parameter:
-    return _query(
-        "waitSeconds",
-        Annotated[int, Field(ge=0, le=longest)],
-        "Answer when the command has ended, or after so long.",
-    )
+def _wait(longest: int, until: str) -> Parameter:
+    description = f"Answer when {until}, or after so long."
+    return _query("waitSeconds", Annotated[int, Field(ge=0, le=longest)], description)
 
 
-WAIT = _wait(LONGEST_WAIT_SECONDS)
-SIDECAR_WAIT = _wait(LONGEST_SIDECAR_WAIT_SECONDS)
+_ENDED = "the command has ended"
+WAIT = _wait(LONGEST_WAIT_SECONDS, _ENDED)
+SIDECAR_WAIT = _wait(LONGEST_SIDECAR_WAIT_SECONDS, _ENDED)
+REACHABLE_WAIT = _wait(LONGEST_SIDECAR_WAIT_SECONDS, "a connection comes about")
+ADDRESS = _query(
+    "address",
+    Annotated[
+        str,
+        WithJsonSchema({"type": "string", "anyOf": [{"format": "ipv4"}, {"format": "ipv6"}]}),
+    ],
+    "Where to: an IP address.",
+    required=True,
+)
+PORT = _query("port", Annotated[int, Field(ge=1, le=65535)], "A TCP port there.", required=True)
 WAIT_FOR_START = _query(
     "waitSeconds",
     Annotated[int, Field(ge=0, le=LONGEST_WAIT_SECONDS)],

@@ -43,6 +43,8 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         client = await KubernetesClient.connect(settings.kubeconfig or None)
         await stack.enter_async_context(client)
         settings = replace(settings, canaries=await _canaries(stack, client, settings))
+        for port in settings.door_ports:
+            stack.callback((await canary.serve(port)).close)
         looked_after = kinds(client, settings, metrics, utc_now)
         for controller in looked_after.controllers:
             stack.callback(controller.queue.close)

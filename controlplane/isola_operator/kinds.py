@@ -20,6 +20,7 @@ from isola_operator.controller import Controller
 from isola_operator.jobs import JobPod, OwnedJob, decode_job, decode_job_pod
 from isola_operator.keeper import Keeper
 from isola_operator.keepsakes import TRIGGER, Keepsakes
+from isola_operator.manifests.network import Doors
 from isola_operator.manifests.pod import PodSettings
 from isola_operator.metrics import Metrics
 from isola_operator.pods import OwnedPod, decode_pod
@@ -219,6 +220,12 @@ def _policies(client: KubernetesClient, settings: Settings) -> Policies:
         ranges=ranges,
         dns=settings.cluster_dns,
         way_out=WayOut(settings.egress, _egress_service(client, settings)),
+        doors=Doors(
+            address=settings.own_address,
+            ports=settings.door_ports,
+            namespace=settings.own_namespace,
+            labels=settings.own_labels,
+        ),
     )
 
 

@@ -18,7 +18,7 @@ from isola_lifecycle.errors import (
     TransientError,
 )
 from isola_lifecycle.sandbox.network import Network
-from isola_operator.manifests.network import ClusterDns, Egress, build_policy
+from isola_operator.manifests.network import ClusterDns, Doors, Egress, build_policy
 from isola_store.client import ConflictError, KubernetesClient
 from isola_store.port import Sandbox
 from isola_store.ranges import ClusterRanges
@@ -92,6 +92,7 @@ class Policies:
         ranges: What they never open.
         dns: Where the cluster's name servers are.
         way_out: Knows where the egress component is.
+        doors: Where doors lead.
     """
 
     client: KubernetesClient
@@ -100,6 +101,7 @@ class Policies:
     ranges: ClusterRanges
     dns: ClusterDns
     way_out: WayOut
+    doors: Doors
 
     @property
     def copies(self) -> tuple[Reflector[Any], ...]:
@@ -107,9 +109,11 @@ class Policies:
         followed = (self.way_out.service,) if self.way_out.service else ()
         return (self.copy, *self.ranges.copies, *followed)
 
-    def wanted(self, sandbox: Sandbox, network: Network) -> dict[str, Any] | None:
+    def wanted(self, sandbox: Sandbox, network: Network, door: str = "") -> dict[str, Any] | None:
         """Return the policy that a sandbox should have, or None for none."""
-        return build_policy(sandbox, network, self.ranges.blocked(), self.dns, self.way_out.now())
+        blocked, way_out = self.ranges.blocked(), self.way_out.now()
+        opened = self.doors.rules(door)
+        return build_policy(sandbox, network, blocked, self.dns, way_out, opened)
 
     async def is_current(self, sandbox: Sandbox, wanted: Json | None) -> bool:
         """Return whether the cluster has what is wanted."""

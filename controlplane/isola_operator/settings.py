@@ -13,6 +13,9 @@ from isola_store.ranges import Configured, configured_in
 # Of a number of seconds: some 300 years.
 _SECONDS_DIGITS = 10
 
+# The further apart two changes of a sandbox are that share a door, the surer is which one is seen.
+DOORS = 256
+
 UNRELEASED = "v0.0.0-dev"
 
 
@@ -46,6 +49,8 @@ class Settings:
         gate_seconds: How long a pod's gate looks for enforcement of its policies; 0 for no gate.
         canary_port: Where this operator listens for what must not reach it.
         canary_service: Name of the Service before that, or empty.
+        door_ports: Where this operator listens for those who see a change in force.
+        own_labels: By which policies know this operator and its replicas.
         api_canaries: Where pods find the API server.
         canaries: Where this installation's own canaries are; found at the start.
         metrics_port: Port of `/metrics`.
@@ -78,6 +83,8 @@ class Settings:
     gate_seconds: int = 0
     canary_port: int = 8089
     canary_service: str = ""
+    door_ports: tuple[int, ...] = ()
+    own_labels: Mapping[str, str] = field(default_factory=dict[str, str])
     api_canaries: tuple[str, ...] = ()
     canaries: tuple[str, ...] = ()
     metrics_port: int = 8080
@@ -118,6 +125,8 @@ def settings_from(environment: Mapping[str, str]) -> Settings:
         gate_seconds=_seconds(environment, "ISOLA_GATE_SECONDS", 0),
         canary_port=_port(environment, "ISOLA_CANARY_PORT", 8089),
         canary_service=environment.get("ISOLA_CANARY_SERVICE", ""),
+        door_ports=_door_ports(environment),
+        own_labels=_labels(environment, "ISOLA_LABELS", "app.kubernetes.io/component=operator"),
         api_canaries=canary.api_server(environment),
         metrics_port=_port(environment, "ISOLA_METRICS_PORT", 8080),
         health_port=_port(environment, "ISOLA_HEALTH_PORT", 8081),
@@ -191,6 +200,11 @@ def _required(environment: Mapping[str, str], name: str) -> str:
     if not value:
         raise SettingsError(f"{name} is not set; the chart sets it, see chart/README.md")
     return value
+
+
+def _door_ports(environment: Mapping[str, str]) -> tuple[int, ...]:
+    first = _port(environment, "ISOLA_DOOR_PORT", 0)
+    return tuple(range(first, first + DOORS)) if first else ()
 
 
 def _port(environment: Mapping[str, str], name: str, default: int) -> int:

@@ -113,18 +113,30 @@ class Cluster:
             wrong = tuple(network_faults(asked, ranges.blocked(), self.policies.way_out.now()))
             if wrong:
                 return replace(seen, network_faults=wrong)
-        wanted = self.policies.wanted(sandbox, network)
+        door = state.door_wanted(self.policies.doors.of(state.network_change))
+        lasting = self.policies.wanted(sandbox, network)
+        wanted = self.policies.wanted(sandbox, network, door)
+        current = await self.policies.is_current(sandbox, wanted)
         return replace(
             seen,
-            policy=wanted["metadata"]["name"] if wanted else "",
-            policy_current=await self.policies.is_current(sandbox, wanted),
+            policy=lasting["metadata"]["name"] if lasting else "",
+            door=door,
+            policy_current=current,
+            policy_ajar=not current and await self._ajar(sandbox, state, network),
         )
+
+    async def _ajar(self, sandbox: Sandbox, state: State, network: Network) -> bool:
+        door = state.network_door
+        if door is None or not door.closed:
+            return False
+        had = self.policies.wanted(sandbox, network, door.address)
+        return await self.policies.is_current(sandbox, had)
 
     async def perform(self, sandbox: Sandbox, command: Command, seen: Observation) -> Observation:
         """Carry out a command and return what is seen after it."""
         match command:
-            case ApplyPolicy(network):
-                wanted = self.policies.wanted(sandbox, network)
+            case ApplyPolicy(network, door):
+                wanted = self.policies.wanted(sandbox, network, door)
                 refusal = await self.policies.apply(sandbox, wanted)
                 done = not refusal
                 return replace(

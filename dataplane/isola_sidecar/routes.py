@@ -6,7 +6,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from . import command_routes, file_routes
+from . import command_routes, file_routes, network_routes
 from .problems import ProblemError, Violation, refused
 
 if TYPE_CHECKING:
@@ -98,4 +98,7 @@ ROUTES: Final[dict[str, dict[str, Route]]] = {
         "POST": Route(file_routes.move, ("container", "from", "to", "overwrite")),
     },
     "v1/filesystem/directories": {"POST": Route(file_routes.make_directory, _FILE)},
+    "v1/network/reachable": {
+        "GET": Route(network_routes.reachable, ("address", "port", "waitSeconds")),
+    },
 }

@@ -93,6 +93,12 @@ def test_the_operator_reads_what_was_installed(chart: Chart) -> None:
         own_address="10.0.0.9",
         gate_seconds=10,
         canary_service="isola-operator-canary",
+        door_ports=tuple(range(18000, 18256)),
+        own_labels={
+            "app.kubernetes.io/component": "operator",
+            "app.kubernetes.io/instance": "isola",
+            "app.kubernetes.io/name": "isola",
+        },
         metrics_port=9090,
         health_port=8081,
         leader_election=True,

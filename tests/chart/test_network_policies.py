@@ -92,3 +92,17 @@ def test_the_way_out_by_name_is_entered_by_sandboxes_and_asked_by_gateways(chart
     assert selects(peer["podSelector"]["matchLabels"], gateway["labels"])
     assert [p["port"] for p in gateways["ports"]] == [10042]
     assert [p["port"] for p in anybody["ports"]] == [10040, 10041]
+
+
+def test_a_door_leads_to_the_operators_and_there_is_none_where_nobody_looks(chart: Chart) -> None:
+    manifests = chart.render()
+    told = manifests.environment("isola-operator")["ISOLA_LABELS"]
+    labels = dict(pair.split("=") for pair in (told or "").split(","))
+    chosen = [
+        item["metadata"]["name"]
+        for item in manifests.of("Deployment")
+        if selects(labels, item["spec"]["template"]["metadata"]["labels"])
+    ]
+    assert chosen == ["isola-operator"]
+    without = chart.render({"operator": {"network": {"enforcementSeconds": 0}}})
+    assert "ISOLA_DOOR_PORT" not in without.environment("isola-operator")

@@ -232,6 +232,11 @@ def test_each_component_has_an_image_of_its_own(chart: Chart) -> None:
     )
 
 
+def own_labels(name: str) -> str:
+    labels = ("component=operator", "instance=isola", f"name={name}")
+    return ",".join(f"app.kubernetes.io/{label}" for label in labels)
+
+
 def test_the_operator_is_told_all_it_must_know(chart: Chart) -> None:
     assert chart.render().environment("isola-operator") == {
         "ISOLA_NAMESPACE": None,
@@ -248,6 +253,8 @@ def test_the_operator_is_told_all_it_must_know(chart: Chart) -> None:
         "ISOLA_GATE_SECONDS": "10",
         "ISOLA_CANARY_PORT": "8089",
         "ISOLA_CANARY_SERVICE": "isola-operator-canary",
+        "ISOLA_DOOR_PORT": "18000",
+        "ISOLA_LABELS": own_labels("isola"),
         "ISOLA_RANGE_DISCOVERY": "true",
         "ISOLA_POD_CIDRS": "",
         "ISOLA_SERVICE_CIDRS": "",
@@ -280,6 +287,8 @@ def test_values_reach_the_operator(chart: Chart) -> None:
         "ISOLA_GATE_SECONDS": "10",
         "ISOLA_CANARY_PORT": "8089",
         "ISOLA_CANARY_SERVICE": "isola-sandboxing-operator-canary",
+        "ISOLA_DOOR_PORT": "18000",
+        "ISOLA_LABELS": own_labels("sandboxing"),
         "ISOLA_RANGE_DISCOVERY": "true",
         "ISOLA_POD_CIDRS": "",
         "ISOLA_SERVICE_CIDRS": "",

@@ -222,12 +222,13 @@ class World:
     sidecars: FakeSidecars
     archive: MemoryRecords = field(default_factory=MemoryRecords)
 
-    def app(
+    def app(  # noqa: PLR0913 - as `create_app`
         self,
         sidecars: SidecarTransport | None = None,
         *,
         egress: Replicas | None = None,
         patience: timedelta = timedelta(0),
+        enforcement_seconds: float = 60,
         with_ui: bool = True,
         admission: Admission | None = None,
         stopping: asyncio.Event | None = None,
@@ -240,6 +241,7 @@ class World:
             egress=egress or Replicas(NO_SESSION, nowhere),
             clock=self.clock,
             patience=patience,
+            enforcement_seconds=enforcement_seconds,
             with_ui=with_ui,
             admission=admission,
             stopping=stopping,

@@ -33,7 +33,7 @@ from isola_lifecycle.sandbox.decide import decide
 from isola_lifecycle.sandbox.fold import extend, fold
 from isola_lifecycle.sandbox.network import Network
 from isola_lifecycle.sandbox.observation import Container, PodPhase
-from isola_lifecycle.sandbox.state import Outcome, State, Trouble, carried, restored
+from isola_lifecycle.sandbox.state import Door, Outcome, State, Trouble, carried, restored
 from support.stories import (
     NOT_READY,
     PENDING,
@@ -91,6 +91,8 @@ states = st.builds(
     network_asked=st.none() | networks,
     network_configured=st.booleans(),
     network_told=texts,
+    network_change=st.integers(0, 10**6),
+    network_door=st.none() | st.builds(Door, texts, times, st.booleans(), st.booleans()),
 )
 
 

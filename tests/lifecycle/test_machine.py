@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -50,6 +50,7 @@ from isola_lifecycle.sandbox.intents import (
     Asker,
     Denial,
     change_network,
+    confirm_network,
     request_termination,
 )
 from isola_lifecycle.sandbox.network import NOTHING, Network
@@ -58,7 +59,7 @@ from isola_lifecycle.seen import Refusal
 from support.stories import START, UID, assert_in_catalogue
 
 ONCE = {Type.ACCEPTED, Type.SUCCEEDED, Type.TERMINATION_REQUESTED, Type.TERMINATED}
-NETWORK_TYPES = {Type.NETWORK_CHANGED, Type.NETWORK_CONFIGURED}
+NETWORK_TYPES = {Type.NETWORK_CHANGED, Type.NETWORK_CONFIGURED, Type.NETWORK_ENFORCED}
 SUBJECT = Subject(name="s", uid=UID, created_at=START)
 
 # More commands than an operator ever carries out at one go.
@@ -68,7 +69,7 @@ PROMISED = Network(internet=True)
 NETWORKS = (
     NOTHING,
     PROMISED,
-    Network(cidrs=("1.2.3.0/24",), nameservers=("9.9.9.9",)),
+    Network(cidrs=("1.2.3.0/24",), nameservers=("8.8.8.8",)),
 )
 
 RUNNING = Container(name="sandbox0", running=True, ready=True)
@@ -89,6 +90,9 @@ class CrashySandbox(RuleBasedStateMachine):
         self.pods_created = 0
         self.refusal: Refusal | None = None
         self.policy = NOTHING
+        self.door = ""
+        self.programmed = (NOTHING, "")
+        self.address = 1
         self.policy_refusal = ""
         self.cluster_refuses = False
         self.meddled = False
@@ -97,9 +101,13 @@ class CrashySandbox(RuleBasedStateMachine):
         self.keepsake = Keepsake(container="sandbox0", name="s-termination")
         self.now = START
 
-    @initialize(keeps=st.booleans())
-    def it_has_a_termination_policy(self, *, keeps: bool) -> None:
+    @initialize(keeps=st.booleans(), runs=st.booleans())
+    def it_has_a_termination_policy_and_may_run_already(self, *, keeps: bool, runs: bool) -> None:
         self.keeps = keeps
+        if runs:
+            self.an_operator_runs(lag=0, pod_lag=0, dies_after=NEVER)
+            self.the_cluster_moves_the_pod("run")
+            self.an_operator_runs(lag=0, pod_lag=0, dies_after=NEVER)
 
     # --- the writers ---------------------------------------------------------------------------
 
@@ -165,6 +173,28 @@ class CrashySandbox(RuleBasedStateMachine):
         if not isinstance(facts, Denial) and log.room > RESERVED_ENTRIES:
             self.append(log, facts)
 
+    @rule()
+    def the_policy_engine_catches_up(self) -> None:
+        self.programmed = (self.policy, self.door)
+
+    @rule(change_lag=st.integers(0, 3), lag=st.integers(0, 2))
+    def a_gateway_gets_through_the_door(self, *, change_lag: int, lag: int) -> None:
+        """Say so, as a gateway that waits for the change that it knows; the log may be stale."""
+        known = fold(self.stale_log(change_lag))
+        door = port(known.door_wanted(""))
+        if not door or door != port(self.programmed[1]):
+            return
+        log = self.stale_log(lag)
+        asker = Asker(caller="10.0.0.7", request_id="r", now=self.now)
+        facts = confirm_network(fold(log), known.network_change, asker)
+        if facts and log.room > RESERVED_ENTRIES and self.append(log, facts):
+            # What is recorded as seen is what the engine has, whatever else went on meanwhile.
+            assert self.meddled or self.programmed[0] == fold(self.log).network_wanted(PROMISED)
+
+    @rule()
+    def another_operator_takes_over(self) -> None:
+        self.address += 1
+
     @rule(wanted=st.sampled_from(NETWORKS))
     def somebody_meddles_with_the_policy(self, *, wanted: Network) -> None:
         self.meddled |= wanted != self.policy
@@ -173,6 +203,8 @@ class CrashySandbox(RuleBasedStateMachine):
     @rule(refusal=st.sampled_from(["", "not now"]), cluster=st.booleans())
     def what_the_cluster_grants_changes(self, *, refusal: str, cluster: bool) -> None:
         self.policy_refusal, self.cluster_refuses = refusal, cluster
+        # Somebody may have died after applying what is refused from now on.
+        self.meddled |= cluster and fold(self.log).network_asked is not None
 
     @rule()
     def somebody_deletes_it_with_kubectl(self) -> None:
@@ -354,6 +386,7 @@ class CrashySandbox(RuleBasedStateMachine):
             if state.phase is Phase.RUNNING:
                 assert state.network_asked is None
                 assert self.policy == state.network_wanted(PROMISED)
+                assert (self.door, state.door_wanted("")) == ("", "")
             self.perform(DeleteObject(), self.observation(self.pod, self.log), self.log)
             self.settle()
         assert not self.exists
@@ -374,6 +407,8 @@ class CrashySandbox(RuleBasedStateMachine):
         state = fold(log)
         wanted, asked = state.network_wanted(PROMISED), state.network_asked
         refused = self.cluster_refuses and asked == NETWORKS[2]
+        last, there = state.network_door, (self.policy, port(self.door))
+        door = state.door_wanted(f"10.0.0.{self.address}:{18000 + state.network_change % 256}")
         # As the operator does: a pod that is missing from the copy is looked for on the server.
         return Observation(
             now=self.now,
@@ -383,7 +418,9 @@ class CrashySandbox(RuleBasedStateMachine):
             network=PROMISED,
             network_faults=("it lies in this cluster",) if refused else (),
             policy="s-custom-netpol" if wanted != NOTHING else "",
-            policy_current=wanted == self.policy,
+            door=door,
+            policy_current=(wanted, port(door)) == there,
+            policy_ajar=bool(last) and (wanted, port(last.address)) == there,
             pod=pod or self.pod,
             keeps_for=timedelta(seconds=60) if self.keeps else None,
             keepsakes=(self.keepsake,),
@@ -424,10 +461,12 @@ class CrashySandbox(RuleBasedStateMachine):
             case AddFinalizer():
                 self.finalizer = self.exists
                 return replace(seen, finalizer=True)
-            case ApplyPolicy(network):
+            case ApplyPolicy(network, door):
                 if self.policy_refusal:
                     return replace(seen, policy_refusal=self.policy_refusal)
-                self.policy = network
+                # Whoever read a stale log applies what was wanted then.
+                self.meddled |= log.version != self.log.version
+                self.policy, self.door = network, door
                 return replace(seen, policy_current=True, policy_applied=True)
             case CreatePod(network):
                 assert self.policy == network, "what it may reach is certain before it is there"
@@ -482,7 +521,65 @@ class CrashySandbox(RuleBasedStateMachine):
         return replace(seen, pod=self.pod)
 
 
+def port(door: str) -> str:
+    """Return what of a door is in the policy: it leads to every operator."""
+    return door.rpartition(":")[2]
+
+
 def test_no_crash_no_race_and_no_stale_read_harms_the_log() -> None:
     # A story costs as much as some fifty examples of a property.
     examples = max(100, settings().max_examples // 4)
     run_state_machine_as_test(CrashySandbox, settings=settings(max_examples=examples))
+
+
+# A random walk rarely gets as far as a change that is seen, so here nothing else happens.
+WAY = ("change", "operator", "engine", "gateway", "operator")
+
+
+def happens(machine: CrashySandbox, event: str, number: int) -> None:
+    lag, dies_after = number % 3, (NEVER, NEVER + 1, 0, 1)[number % 4]
+    match event:
+        case "change":
+            machine.a_client_changes_the_network(lag=0, wanted=NETWORKS[lag])
+        case "operator":
+            machine.an_operator_runs(lag=number // 4, pod_lag=0, dies_after=dies_after)
+        case "engine":
+            machine.the_policy_engine_catches_up()
+        case "gateway":
+            machine.a_gateway_gets_through_the_door(change_lag=number, lag=lag // 2)
+        case "time":
+            machine.time_passes((1, 30, 60)[lag])
+        case "takeover":
+            machine.another_operator_takes_over()
+        case "flap":
+            machine.it_comes_and_goes(times=number)
+        case _:
+            machine.what_the_cluster_grants_changes(refusal="", cluster=bool(number % 2))
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from((*WAY, *WAY, "time", "takeover", "flap", "grant")), st.integers(0, 7)
+        ),
+        max_size=40,
+    ),
+    st.booleans(),
+)
+def test_changes_come_to_rest_with_no_door_open_whoever_dies_on_the_way(
+    events: list[tuple[str, int]],
+    straight: bool,  # noqa: FBT001 - drawn
+) -> None:
+    machine = CrashySandbox()
+    machine.it_has_a_termination_policy_and_may_run_already(keeps=False, runs=True)
+    for event, number in [*events, *((each, 0) for each in WAY if straight)]:
+        happens(machine, event, number)
+        machine.no_entry_repeats_the_one_before_it_of_its_kind()
+        machine.meddling_is_not_seen_where_there_was_none()
+        machine.a_log_that_was_archived_folds_like_the_whole_one()
+    machine.settle()
+    state = fold(machine.log)
+    assert state.phase is Phase.RUNNING
+    assert (machine.door, state.network_pending) == ("", False)
+    assert machine.policy == state.network_wanted(PROMISED)
+    machine.meddling_is_not_seen_where_there_was_none()

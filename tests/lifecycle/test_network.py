@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from isola_lifecycle.log import Fact, Status
 from isola_lifecycle.sandbox.commands import ApplyPolicy, CreatePod
 from isola_lifecycle.sandbox.fold import fold
-from isola_lifecycle.sandbox.intents import Asker, Denial, Obstacle, change_network
+from isola_lifecycle.sandbox.intents import Asker, Denial, Obstacle, change_network, confirm_network
 from isola_lifecycle.sandbox.network import (
     NOTHING,
     Network,
@@ -24,9 +24,11 @@ from isola_lifecycle.sandbox.network import (
     network_of,
 )
 from isola_lifecycle.sandbox.ranges import Block, blocked, range_of
+from isola_lifecycle.sandbox.state import carried, restored
 from support.stories import (
     ACCEPTED,
     FAILED,
+    NOT_READY,
     READY_POD,
     REQUESTED,
     RUNNING,
@@ -56,7 +58,8 @@ SOME = Network(
 def changed(network: Network) -> Fact:
     """Return the entry by which somebody asked for `network`."""
     asker = Asker(caller="10.0.0.7", request_id="r", now=START)
-    facts = change_network(fold(log_of(RUNNING)), Network(ipv6=True), network, asker)
+    promised = Network(ipv6=True, nameservers=network.nameservers, cluster_dns=network.cluster_dns)
+    facts = change_network(fold(log_of(RUNNING)), promised, network, asker)
     assert isinstance(facts, tuple)
     return facts[0]
 
@@ -281,6 +284,9 @@ def test_what_has_ended_is_not_changed(end: Fact) -> None:
         (Network(cidrs=("10.0.0.0/8",)), "allowedEgressCIDRs[0]"),
         (Network(nameservers=("169.254.169.254",)), "nameservers[0]"),
         (Network(internet=True, rate=7), "egressRateLimitBytesPerSecond"),
+        (Network(internet=True, nameservers=("9.9.9.9",)), "nameservers"),
+        (Network(cluster_dns=True), "allowClusterDNS"),
+        (Network(domains=()), "allowedEgressDomains"),
     ],
 )
 def test_what_cannot_be_is_refused_with_its_field(network: Network, field: str) -> None:
@@ -332,3 +338,123 @@ def test_an_impossible_specification_says_nothing_of_the_network() -> None:
     given().when(world(spec_faults=("spec.network: no",))).then(
         ("Accepted", "SpecInvalid", FALSE), ("Succeeded", "SpecInvalid", FALSE)
     )
+
+
+def test_name_servers_can_be_taken_away_and_given_back() -> None:
+    promised = Network(cluster_dns=True, nameservers=("9.9.9.9", "8.8.4.4"))
+    less = Network(nameservers=("8.8.4.4",))
+    taken = ask(less, *RUNNING, promised=promised)
+    assert isinstance(taken, tuple)
+    (change,) = taken
+    assert ask(promised, *RUNNING, change, APPLIED, promised=promised) != ()
+    assert not isinstance(ask(promised, *RUNNING, change, promised=promised), Denial)
+
+
+@pytest.mark.parametrize("story", [(), (ACCEPTED,), (*RUNNING, NOT_READY)])
+def test_what_does_not_run_is_not_changed_yet(story: tuple[Fact, ...]) -> None:
+    denied = ask(INTERNET, *story)
+    assert isinstance(denied, Denial)
+    assert denied.obstacle is Obstacle.NOT_RUNNING
+    assert "once the sandbox runs" in denied.message
+
+
+# --- the door ----------------------------------------------------------------------------------
+
+DOOR = "10.0.0.5:18006"
+OPENED = fact("NetworkConfigured", "PolicyApplied", policy="s-custom-netpol", door=DOOR)
+SEEN = fact("NetworkEnforced", "SeenInForce")
+UNSEEN = fact("NetworkEnforced", "NotSeenInForce", FALSE)
+CHANGED = (*RUNNING, changed(INTERNET))
+CHANGE = len(CHANGED)
+
+
+def confirm(change: int, *story: Fact) -> tuple[Fact, ...]:
+    asker = Asker(caller="10.0.0.7", request_id="r-1", now=START, traceparent="00-1")
+    return confirm_network(fold(log_of(story)), change, asker)
+
+
+def test_a_change_comes_with_a_door_and_its_address_is_told() -> None:
+    seen = world(READY_POD, policy="s-custom-netpol", policy_current=False, door=DOOR)
+    given(*CHANGED).when(seen).then(ApplyPolicy(INTERNET, DOOR))
+    applied = replace(seen, policy_current=True, policy_applied=True)
+    (told,) = given(*CHANGED).when(applied).decision.facts
+    assert told.data == {"policy": "s-custom-netpol", "door": DOOR}
+    assert f"Until that is seen in force, {DOOR} as well" in told.message
+    assert_in_catalogue(told)
+    assert fold(log_of((*CHANGED, OPENED))).door_wanted("") == DOOR
+
+
+def test_a_policy_of_a_door_alone_opens_nothing_else_and_is_told_so() -> None:
+    story = (*RUNNING, changed(NOTHING))
+    applied = world(READY_POD, policy_applied=True, door=DOOR)
+    given(*story).when(applied).then(("NetworkConfigured", "NothingAllowed"))
+    assert given(*story).when(applied).decision.facts[0].data == {"door": DOOR}
+
+
+def test_a_new_change_takes_the_door_that_is_offered_and_closes_the_one_before() -> None:
+    state = fold(log_of((*CHANGED, OPENED, changed(NOTHING))))
+    assert state.door_wanted("10.0.0.5:18008") == "10.0.0.5:18008"
+    given(*CHANGED, OPENED, changed(NOTHING), REFUSED).when(
+        world(READY_POD, after=timedelta(seconds=61))
+    ).then_nothing()
+
+
+def test_who_gets_through_says_so_once_and_the_door_is_closed() -> None:
+    (told,) = confirm(CHANGE, *CHANGED, OPENED)
+    assert_in_catalogue(told)
+    assert (told.actor, told.request_id) == ("gateway on behalf of 10.0.0.7", "r-1")
+    assert (told.type, told.data) == ("NetworkEnforced", {"traceparent": "00-1"})
+    assert confirm(CHANGE, *CHANGED, OPENED, told) == ()
+    assert fold(log_of((*CHANGED, OPENED, told))).door_wanted("") == ""
+    assert ask(INTERNET, *CHANGED, OPENED, told) == ()
+
+
+@pytest.mark.parametrize(
+    "story",
+    [CHANGED, (*CHANGED, APPLIED), (*CHANGED, OPENED, UNSEEN), (*CHANGED, OPENED, FAILED)],
+    ids=["not yet applied", "without a door", "given up", "ended"],
+)
+def test_where_no_door_is_open_nobody_gets_through(story: tuple[Fact, ...]) -> None:
+    assert confirm(CHANGE, *story) == ()
+
+
+def test_who_waits_for_a_change_does_not_speak_for_a_later_one() -> None:
+    later = (*CHANGED, OPENED, changed(NOTHING), OPENED)
+    assert confirm(CHANGE, *later) == ()
+    assert confirm(CHANGE + 2, *later) != ()
+
+
+def test_a_door_that_nobody_came_through_is_closed_and_that_is_told_once() -> None:
+    open_ = world(READY_POD, policy="s-custom-netpol", door=DOOR)
+    early = given(*CHANGED, OPENED).when(replace(open_, now=START + timedelta(seconds=59)))
+    early.then_nothing()
+    assert early.decision.requeue_after is not None
+    assert early.decision.requeue_after <= timedelta(seconds=1.1)
+    late = replace(open_, now=START + timedelta(seconds=60))
+    given(*CHANGED, OPENED).when(late).then(("NetworkEnforced", "NotSeenInForce", FALSE))
+    closed = replace(late, door="", policy_current=False, policy_ajar=True)
+    given(*CHANGED, OPENED, UNSEEN).when(closed).then(ApplyPolicy(INTERNET))
+    applied = replace(closed, policy_current=True, policy_applied=True)
+    given(*CHANGED, OPENED, UNSEEN).when(applied).then_nothing()
+
+
+def test_what_nobody_saw_in_force_can_be_asked_for_again() -> None:
+    again = ask(INTERNET, *CHANGED, OPENED, UNSEEN)
+    assert isinstance(again, tuple)
+    assert [each.type for each in again] == ["NetworkChanged"]
+    assert ask(INTERNET, *CHANGED, OPENED) == (), "somebody may get through yet"
+    assert ask(INTERNET, *CHANGED, OPENED, UNSEEN, *again) == ()
+
+
+def test_a_door_outlasts_the_place_where_a_log_is_cut() -> None:
+    for story in ((*CHANGED, OPENED), (*CHANGED, OPENED, SEEN), CHANGED):
+        state = fold(log_of(story))
+        assert restored(carried(state) or {}) == state
+
+
+def test_a_door_that_is_tampered_with_stays_the_change_s_own() -> None:
+    open_ = world(READY_POD, policy="s-custom-netpol", door=DOOR, policy_applied=True)
+    given(*CHANGED, OPENED).when(open_).then(("NetworkConfigured", "PolicyCorrected"))
+    (told,) = given(*CHANGED, OPENED).when(open_).decision.facts
+    before, after = (fold(log_of(s)) for s in ((*CHANGED, OPENED), (*CHANGED, OPENED, told)))
+    assert after.network_door == before.network_door

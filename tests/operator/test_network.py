@@ -6,15 +6,17 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from ipaddress import ip_network
 from typing import Any
 
 import pytest
 
 from isola_lifecycle.errors import AlreadyExistsError, NotFoundError
-from isola_lifecycle.log import Condition
+from isola_lifecycle.log import Condition, Fact
+from isola_lifecycle.sandbox import rules
 from isola_lifecycle.sandbox.fold import extend, fold
-from isola_lifecycle.sandbox.intents import Asker, change_network
+from isola_lifecycle.sandbox.intents import Asker, change_network, confirm_network
 from isola_lifecycle.sandbox.network import NOTHING, Network, network_of
 from isola_operator.__main__ import run, utc_now
 from isola_operator.policies import policies_path
@@ -72,6 +74,13 @@ class Scene:
         await self.store.create(Draft(name=name, spec={**SPEC, **with_network, **spec}))
         return name
 
+    async def runs(self, network: dict[str, Any] | None = None) -> str:
+        name = await self.create(network)
+        await self.until(name, has_pod)
+        await self.kubelet.start(name)
+        await self.until(name, lambda sandbox: fold(sandbox.log).ready)
+        return name
+
     async def until(self, name: str, done: Callable[[Sandbox], bool]) -> Sandbox:
         async with asyncio.timeout(60):
             while not done(sandbox := await self.store.read(name)):  # noqa: ASYNC110
@@ -97,9 +106,20 @@ class Scene:
         promised = network_of(sandbox.spec.get("network"))
         facts = change_network(fold(sandbox.log), promised, network, asker)
         assert isinstance(facts, tuple)
+        return await self.append(sandbox, facts)
+
+    async def gets_through(self, name: str) -> Sandbox:
+        """Say that the newest change is in force as the gateway does."""
+        sandbox = await self.store.read(name)
+        state = fold(sandbox.log)
+        asker = Asker(caller="10.0.0.7", request_id="r-1", now=utc_now())
+        return await self.append(sandbox, confirm_network(state, state.network_change, asker))
+
+    async def append(self, sandbox: Sandbox, facts: tuple[Fact, ...]) -> Sandbox:
+        assert facts
         entries = extend(sandbox.log, facts, at=utc_now(), generation=1)
         version = sandbox.log.version
-        return await self.store.append(name, entries, expected_version=version)
+        return await self.store.append(sandbox.name, entries, expected_version=version)
 
 
 @pytest.fixture
@@ -195,8 +215,7 @@ async def test_an_operator_that_starts_anew_finds_nothing_to_correct(scene: Scen
 
 async def test_a_change_is_answered_when_the_policy_is_another(scene: Scene) -> None:
     async with scene.operator():
-        name = await scene.create()
-        await scene.until(name, has_pod)
+        name = await scene.runs()
         await scene.change(name, Network(cidrs=("1.2.0.0/16",)))
         await scene.until(name, reasons("NothingAllowed", "PolicyApplied"))
         assert blocks(await scene.policy(name)) == {"1.2.0.0/16": []}
@@ -212,13 +231,135 @@ async def test_a_change_into_this_cluster_s_own_ranges_is_refused_and_changes_no
     scene: Scene,
 ) -> None:
     async with scene.operator():
-        name = await scene.create()
-        await scene.until(name, has_pod)
+        name = await scene.runs()
         await scene.change(name, Network(cidrs=("11.1.0.0/16",)))
         sandbox = await scene.until(name, reasons("NothingAllowed", "ChangeRefused"))
         assert await scene.policy(name) is None
     assert "11.1.0.0/16 lies in 11.0.0.0/8, pods of this cluster" in told(sandbox)[-1].message
     assert not ended(sandbox)
+
+
+# --- the door of a change ----------------------------------------------------------------------
+
+
+@pytest.fixture
+def with_doors() -> dict[str, Any]:
+    """Settings of an operator that has doors, as the chart gives them."""
+    labels = {"app.kubernetes.io/component": "operator"}
+    ports = tuple(free_port() for _ in range(3))
+    return {"own_address": "11.0.0.9", "door_ports": ports, "own_labels": labels}
+
+
+def opened(policy: dict[str, Any] | None) -> list[int]:
+    """Return the ports of operators that a policy opens."""
+    rules: list[dict[str, Any]] = policy["spec"]["egress"] if policy else []
+    own = {
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "default"}},
+        "podSelector": {"matchLabels": {"app.kubernetes.io/component": "operator"}},
+    }
+    return [port["port"] for rule in rules if rule["to"] == [own] for port in rule["ports"]]
+
+
+def door_of(sandbox: Sandbox) -> int:
+    return int(told(sandbox)[-1].data["door"].removeprefix("11.0.0.9:"))
+
+
+async def test_a_change_comes_with_a_door_of_its_own_which_goes_once_it_is_seen_in_force(
+    scene: Scene, with_doors: dict[str, Any]
+) -> None:
+    async with scene.operator(**with_doors):
+        name = await scene.runs()
+        await scene.change(name, Network(cidrs=("1.2.0.0/16",)))
+        sandbox = await scene.until(name, reasons("NothingAllowed", "PolicyApplied"))
+        policy = await scene.policy(name)
+        assert opened(policy) == [door_of(sandbox)]
+        assert blocks(policy) == {"1.2.0.0/16": []}
+        _, writer = await asyncio.open_connection("127.0.0.1", door_of(sandbox))
+        writer.close()
+        await scene.gets_through(name)
+        policy = await scene.until_policy(name, lambda policy: not opened(policy))
+        assert blocks(policy) == {"1.2.0.0/16": []}
+        await asyncio.sleep(0.3)
+        sandbox = await scene.store.read(name)
+    assert [e.type for e in sandbox.log][-3:] == [
+        "NetworkChanged",
+        "NetworkConfigured",
+        "NetworkEnforced",
+    ]
+    assert {e.request_id for e in sandbox.log.entries[-3::2]} == {"r-1"}
+
+
+async def test_where_nothing_is_left_open_the_door_is_a_policy_for_as_long_as_it_takes(
+    scene: Scene, with_doors: dict[str, Any]
+) -> None:
+    async with scene.operator(**with_doors):
+        name = await scene.runs(INTERNET)
+        await scene.change(name, NOTHING)
+        sandbox = await scene.until(name, reasons("PolicyApplied", "NothingAllowed"))
+        policy = await scene.policy(name)
+        assert opened(policy) == [door_of(sandbox)]
+        assert policy
+        assert len(policy["spec"]["egress"]) == 1
+        await scene.gets_through(name)
+        await scene.until_policy(name, lambda policy: policy is None)
+        await asyncio.sleep(0.3)
+        assert told(await scene.store.read(name))[-1].reason == "NothingAllowed"
+
+
+async def test_a_door_that_nobody_came_through_is_closed_and_the_log_says_so(
+    scene: Scene, with_doors: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rules, "DOOR_TIME", timedelta(seconds=1))
+    async with scene.operator(**with_doors):
+        name = await scene.runs()
+        await scene.change(name, Network(cidrs=("1.2.0.0/16",)))
+        await scene.until(name, lambda s: s.log.entries[-1].type == "NetworkEnforced")
+        policy = await scene.until_policy(name, lambda policy: not opened(policy))
+        sandbox = await scene.store.read(name)
+    assert blocks(policy) == {"1.2.0.0/16": []}
+    last = sandbox.log.entries[-1]
+    assert (last.status, last.reason, last.actor) == ("False", "NotSeenInForce", "operator")
+
+
+async def test_an_operator_that_died_with_a_door_open_is_followed_by_one_that_closes_it(
+    scene: Scene, with_doors: dict[str, Any]
+) -> None:
+    async with scene.operator(**with_doors):
+        name = await scene.runs()
+        await scene.change(name, Network(cidrs=("1.2.0.0/16",)))
+        sandbox = await scene.until(name, reasons("NothingAllowed", "PolicyApplied"))
+    await scene.gets_through(name)
+    assert opened(await scene.policy(name)) == [door_of(sandbox)]
+    # The one that follows has its doors elsewhere, and an open one stays where the log has it.
+    other = {**with_doors, "own_address": "11.0.0.10", "door_ports": (free_port(),)}
+    async with scene.operator(**other):
+        await scene.until_policy(name, lambda policy: not opened(policy))
+        await scene.change(name, NOTHING)
+        sandbox = await scene.until(
+            name, reasons("NothingAllowed", "PolicyApplied", "NothingAllowed")
+        )
+        assert told(sandbox)[-1].data["door"] == f"11.0.0.10:{other['door_ports'][0]}"
+    async with scene.operator(**with_doors):
+        await scene.until(await scene.create(), has_pod)
+        assert opened(await scene.policy(name)) == [other["door_ports"][0]]
+        await scene.gets_through(name)
+        await scene.until_policy(name, lambda policy: policy is None)
+    assert "PolicyCorrected" not in {e.reason for e in (await scene.store.read(name)).log}
+
+
+async def test_changes_that_follow_one_another_closely_end_with_the_last_one_and_no_door(
+    scene: Scene, with_doors: dict[str, Any]
+) -> None:
+    async with scene.operator(**with_doors):
+        name = await scene.runs()
+        for number in range(1, 5):
+            await scene.change(name, Network(cidrs=(f"1.{number}.0.0/16",)))
+            await scene.until(name, lambda s: fold(s.log).network_asked is None)
+            await scene.gets_through(name)
+        policy = await scene.until_policy(name, lambda p: p and not opened(p))
+        sandbox = await scene.store.read(name)
+    assert blocks(policy) == {"1.4.0.0/16": []}
+    assert {e.reason for e in told(sandbox)} == {"NothingAllowed", "PolicyApplied"}
 
 
 @pytest.mark.parametrize(

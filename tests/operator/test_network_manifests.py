@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from ipaddress import ip_address, ip_network
 from typing import Any, cast
 
@@ -15,6 +16,7 @@ from isola_operator.manifests.faults import faults
 from isola_operator.manifests.network import (
     SINK_DNS,
     ClusterDns,
+    Doors,
     build_policy,
     dns_of,
     rate_annotations,
@@ -317,3 +319,44 @@ def test_what_is_configured_counts_instead_of_what_is_found() -> None:
     for first in (21, 22, 23, 24):
         assert found.blocked().around(ip_network(f"{first}.1.1.1")) is not None
     assert ranges(Copy(node()), None, configured).blocked().around(ip_network("11.1.0.9")) is None
+
+
+# --- doors -------------------------------------------------------------------------------------
+
+DOORS = Doors(address="10.0.0.5", ports=(18000, 18001, 18002), namespace="isola", labels={"a": "b"})
+
+
+def test_each_of_several_changes_in_a_row_has_a_door_of_its_own() -> None:
+    assert [DOORS.of(change) for change in (7, 8, 9)] == [
+        "10.0.0.5:18001",
+        "10.0.0.5:18002",
+        "10.0.0.5:18000",
+    ]
+    assert replace(DOORS, address="fd00::5").of(7) == "[fd00::5]:18001"
+
+
+@pytest.mark.parametrize("less", [{"address": ""}, {"ports": ()}, {"labels": {}}])
+def test_where_something_is_missing_there_are_no_doors(less: dict[str, Any]) -> None:
+    assert replace(DOORS, **less).of(7) == ""
+
+
+@pytest.mark.parametrize("door", ["10.0.0.5:18001", "[fd00::5]:18001"])
+def test_a_door_opens_one_port_of_the_operators_and_nothing_else(door: str) -> None:
+    opened = DOORS.rules(door)
+    policy = build_policy(SANDBOX, NOTHING, CLUSTER, DNS, door=opened)
+    assert policy is not None
+    peer = {
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "isola"}},
+        "podSelector": {"matchLabels": {"a": "b"}},
+    }
+    rule = {"to": [peer], "ports": [{"protocol": "TCP", "port": 18001}]}
+    assert policy["spec"]["egress"] == [rule]
+    without = egress(Network(internet=True))
+    with_door = build_policy(SANDBOX, Network(internet=True), CLUSTER, DNS, door=opened)
+    assert with_door
+    assert with_door["spec"]["egress"] == [*without, rule]
+
+
+@pytest.mark.parametrize("door", ["", "somewhere", "10.0.0.5:", "10.0.0.5:x"])
+def test_what_is_no_door_opens_nothing(door: str) -> None:
+    assert DOORS.rules(door) == ()

@@ -24,10 +24,12 @@ def test_everything_can_be_set() -> None:
             "ISOLA_LEADER_ELECTION": "true",
             "ISOLA_METRICS_PORT": "9090",
             "ISOLA_LOG_LEVEL": "WARN",
+            "ISOLA_DOOR_PORT": "18000",
         }
     )
     assert settings.image_pull_secrets == ("a", "b")
     assert settings.leader_election
+    assert (settings.door_ports[0], settings.door_ports[-1]) == (18000, 18255)
     assert (settings.metrics_port, settings.log_level) == (9090, "warning")
 
 
@@ -42,6 +44,8 @@ def test_everything_can_be_set() -> None:
         ("ISOLA_LOG_LEVEL", "loud"),
         ("ISOLA_POD_CIDRS", "10.0.0.0/8,here"),
         ("ISOLA_CLUSTER_DNS_LABELS", "k8s-app"),
+        ("ISOLA_DOOR_PORT", "here"),
+        ("ISOLA_LABELS", "component"),
     ],
 )
 def test_a_wrong_setting_is_named(name: str, value: str) -> None:

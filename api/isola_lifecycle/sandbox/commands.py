@@ -10,9 +10,10 @@ from isola_lifecycle.sandbox.network import Network
 
 @dataclass(frozen=True, slots=True)
 class ApplyPolicy:
-    """Make sure that this, and nothing else, can be reached."""
+    """Make sure that this, and nothing else but the door if there is one, can be reached."""
 
     network: Network
+    door: str = ""
 
 
 @dataclass(frozen=True, slots=True)

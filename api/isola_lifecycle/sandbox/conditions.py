@@ -2,13 +2,13 @@
 
 Its tables are the contract with people and dashboards. `api/sandboxes.md` prints them, and a test
 holds that page to them. Each type has one writer, but `TerminationRequested`, which is written by
-whoever received the request.
+whoever received the request, and `NetworkEnforced`, which the operator writes where no gateway did.
 
 A sandbox's life, as its log tells it:
 
     Accepted → NetworkConfigured → PodCreated → Scheduled → Started → Ready ⇄ Ready=False
                                                     │
-        NetworkChanged → NetworkConfigured                            (somebody changed it)
+        NetworkChanged → NetworkConfigured → NetworkEnforced          (somebody changed it)
                                                     │
         ContainerExited → Ready=False → Succeeded=True or False       (it ended by itself)
                                                     │
@@ -36,6 +36,7 @@ class Type(StrEnum):
     SUCCEEDED = "Succeeded"
     TIMEOUT_CHANGED = "TimeoutChanged"
     NETWORK_CHANGED = "NetworkChanged"
+    NETWORK_ENFORCED = "NetworkEnforced"
     TERMINATION_REQUESTED = "TerminationRequested"
     SNAPSHOT_REQUESTED = "SnapshotRequested"
     SNAPSHOTTED = "Snapshotted"
@@ -54,6 +55,8 @@ class Reason(StrEnum):
     POLICY_REJECTED = "PolicyRejected"
     CLUSTER_RANGES_UNKNOWN = "ClusterRangesUnknown"
     CHANGE_REFUSED = "ChangeRefused"
+    SEEN_IN_FORCE = "SeenInForce"
+    NOT_SEEN_IN_FORCE = "NotSeenInForce"
     NETWORK_NOT_ENFORCED = "NetworkNotEnforced"
     POD_CREATED = "PodCreated"
     POD_FORBIDDEN = "PodForbidden"
@@ -120,6 +123,7 @@ class Key(StrEnum):
     TIMEOUT_SECONDS = "timeoutSeconds"
     NETWORK = "network"
     POLICY = "policy"
+    DOOR = "door"
 
 
 # How a container's end is told; the same words serve the container and the sandbox.
@@ -144,7 +148,7 @@ CATALOGUE: tuple[Meaning[Type, Reason, Key], ...] = (
         (OPERATOR,),
         (Reason.NOTHING_ALLOWED, Reason.POLICY_APPLIED, Reason.POLICY_CORRECTED),
         (Reason.CLUSTER_RANGES_UNKNOWN, Reason.POLICY_REJECTED, Reason.CHANGE_REFUSED),
-        (Key.POLICY,),
+        (Key.POLICY, Key.DOOR),
     ),
     Meaning(
         Type.POD_CREATED,
@@ -233,6 +237,15 @@ CATALOGUE: tuple[Meaning[Type, Reason, Key], ...] = (
         (Reason.CLIENT_REQUEST,),
         (),
         (Key.NETWORK, Key.TRACEPARENT),
+    ),
+    Meaning(
+        Type.NETWORK_ENFORCED,
+        "the gateway saw from within the sandbox that the change is in force; False: nobody did in"
+        " time. Either way the door is closed",
+        (GATEWAY, OPERATOR),
+        (Reason.SEEN_IN_FORCE,),
+        (Reason.NOT_SEEN_IN_FORCE,),
+        (Key.TRACEPARENT,),
     ),
     Meaning(
         Type.TERMINATION_REQUESTED,

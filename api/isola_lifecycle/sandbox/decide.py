@@ -30,6 +30,7 @@ from isola_lifecycle.sandbox.observation import Observation
 from isola_lifecycle.sandbox.rules import (
     ENDINGS,
     PROGRESS,
+    door_deadline,
     expiry,
     fact,
     is_foreign,
@@ -104,7 +105,7 @@ def _wanted(state: State, seen: Observation) -> Iterator[Command]:
         return  # no pod, and no other network, before what it may reach is certain
     network = state.network_wanted(seen.network)
     if not seen.policy_current:
-        yield ApplyPolicy(network)
+        yield ApplyPolicy(network, seen.door)
     elif seen.pod is None and seen.refusal is None:
         yield CreatePod(network)
 
@@ -126,6 +127,8 @@ def _next_look(state: State, seen: Observation) -> timedelta | None:
     anchor = state.accepted_at or seen.now
     lifetime = state.lifetime(seen.lifetime)
     deadlines = [anchor + lifetime] if lifetime else []
+    if due := door_deadline(state):
+        deadlines.append(due)
     if not state.ever_ready:
         deadlines.append(anchor + seen.startup_timeout)
     if seen.refusal or network_obstacle(seen):

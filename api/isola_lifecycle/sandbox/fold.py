@@ -11,6 +11,7 @@ Rules of this file
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from isola_lifecycle.archive import unpacked
@@ -19,7 +20,7 @@ from isola_lifecycle.log import Condition, Status
 from isola_lifecycle.projection import Changes, Projection
 from isola_lifecycle.sandbox.conditions import Key, Reason, Type
 from isola_lifecycle.sandbox.network import network_of
-from isola_lifecycle.sandbox.state import Outcome, State, Trouble, restored
+from isola_lifecycle.sandbox.state import Door, Outcome, State, Trouble, restored
 
 _NETWORK_TROUBLES = frozenset({Reason.CLUSTER_RANGES_UNKNOWN, Reason.POLICY_REJECTED})
 
@@ -46,7 +47,9 @@ def _changes(state: State, entry: Condition) -> Changes:  # noqa: C901, PLR0912 
         case Type.TIMEOUT_CHANGED:
             return _changed_lifetime(entry)
         case Type.NETWORK_CHANGED:
-            return _asked(entry)
+            return _asked(state, entry)
+        case Type.NETWORK_ENFORCED:
+            return {"network_door": _closed(state.network_door, seen=holds)}
         case Type.SUCCEEDED if state.outcome is None:
             return {"outcome": _outcome(entry), "ready": False}
         case Type.TERMINATION_REQUESTED:
@@ -84,9 +87,21 @@ def _readiness(state: State, entry: Condition, *, ready: bool) -> Changes:
     }
 
 
-def _asked(entry: Condition) -> Changes:
+def _asked(state: State, entry: Condition) -> Changes:
     asked = unpacked(entry.data, Key.NETWORK.value)
-    return {} if asked is None else {"network_asked": network_of(asked), "network_told": ""}
+    if asked is None:
+        return {}
+    door = state.network_door
+    return {
+        "network_asked": network_of(asked),
+        "network_told": "",
+        "network_change": entry.sequence,
+        "network_door": _closed(door, seen=bool(door and door.seen)),
+    }
+
+
+def _closed(door: Door | None, *, seen: bool) -> Door | None:
+    return door and replace(door, closed=True, seen=seen)
 
 
 def _network(state: State, entry: Condition) -> dict[str, Any]:
@@ -96,7 +111,9 @@ def _network(state: State, entry: Condition) -> dict[str, Any]:
         "network_asked": None,
     }
     if state.network_asked is not None:
+        address = entry.data.get(Key.DOOR, "")
         changes["network"] = state.network_asked
+        changes["network_door"] = Door(address, entry.last_transition_time) if address else None
     if state.trouble and state.trouble.reason in _NETWORK_TROUBLES:
         changes["trouble"] = None
     return changes

@@ -24,6 +24,7 @@ class Obstacle(Enum):
     """Why an intent cannot be."""
 
     ENDED = auto()
+    NOT_RUNNING = auto()
     PAST = auto()
     IMPOSSIBLE = auto()
 
@@ -128,11 +129,14 @@ def change_network(
     if state.outcome or state.termination_requested or state.terminated:
         return Denial(obstacle=Obstacle.ENDED, message=f"The sandbox is {state.phase}")
     present = state.network_wanted(promised)
-    if wanted == present:
+    if wanted == present and not state.network_unseen:
         return ()
+    if not state.ready:
+        message = "The network can be changed once the sandbox runs, which it does not at present"
+        return Denial(obstacle=Obstacle.NOT_RUNNING, message=message)
     for field, message in faults(wanted, blocked()):
         return Denial(obstacle=Obstacle.IMPOSSIBLE, message=message, field=field)
-    if fixed := _fixed(present, wanted):
+    if fixed := _fixed(promised, wanted):
         field, message = fixed
         return Denial(obstacle=Obstacle.IMPOSSIBLE, message=message, field=field)
     data = packed(json_of(wanted), Key.NETWORK.value)
@@ -151,16 +155,48 @@ def change_network(
     )
 
 
-def _fixed(present: Network, wanted: Network) -> tuple[str, str] | None:
+def confirm_network(state: State, change: int, asker: Asker) -> tuple[Fact, ...]:
+    """Return what the gateway appends when it has seen a change of the network in force.
+
+    Args:
+        state: What the log amounts to.
+        change: Number of the entry that asked for it.
+        asker: Who does.
+    """
+    over = state.outcome or state.termination_requested or state.terminated
+    if over or state.network_change != change or not state.door_wanted(""):
+        return ()
+    return (
+        Fact(
+            type=Type.NETWORK_ENFORCED,
+            status=Status.TRUE,
+            reason=Reason.SEEN_IN_FORCE,
+            message="Seen from within the sandbox: the change is in force",
+            actor=on_behalf(GATEWAY, asker.caller),
+            request_id=asker.request_id,
+            data=traced(asker.traceparent),
+        ),
+    )
+
+
+_AT_START = "a pod's name servers are fixed at its start: "
+
+
+def _fixed(promised: Network, wanted: Network) -> tuple[str, str] | None:
     """Return which setting cannot change under a running pod, and why, if one would."""
-    if wanted.rate != present.rate:
+    if wanted.rate != promised.rate:
         return "egressRateLimitBytesPerSecond", (
             "gVisor reads the rate once, at the start of the pod: it cannot change afterwards;"
             " give the value that it was created with, or create another sandbox"
         )
-    if (wanted.domains is None) != (present.domains is None):
-        return "allowedEgressDomains", (
-            "a pod's name servers are fixed at its start: give it, perhaps empty, where the sandbox"
-            " was created with it, and leave it out where it was not"
+    if (wanted.domains is None) != (promised.domains is None):
+        return "allowedEgressDomains", _AT_START + (
+            "give it, perhaps empty, where the sandbox was created with it, and leave it out where"
+            " it was not"
         )
+    taken_away = "those that it was created with can be taken away and given back, and no others"
+    if not set(wanted.nameservers) <= set(promised.resolvers):
+        return "nameservers", _AT_START + taken_away
+    if wanted.cluster_dns and not promised.cluster_dns:
+        return "allowClusterDNS", _AT_START + taken_away
     return None

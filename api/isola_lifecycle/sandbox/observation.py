@@ -143,7 +143,9 @@ class Observation(Seen):
         network_faults: What of the settings that somebody wants cannot be given.
         ranges_unknown: Why it is not known where this cluster's own addresses lie, or empty.
         policy: Name of the NetworkPolicy that its settings ask for, or empty for none.
+        door: The door that its NetworkPolicy should have at present, or empty.
         policy_current: Whether its NetworkPolicy, or the lack of one, is what its settings ask.
+        policy_ajar: Whether a door that has had its time is all that keeps it from being so.
         policy_applied: Whether that was just brought about.
         policy_refusal: Why the API server would not take the policy just now, or empty.
         pod: Its pod, or None where there is none.
@@ -161,7 +163,9 @@ class Observation(Seen):
     network_faults: tuple[str, ...] = ()
     ranges_unknown: str = ""
     policy: str = ""
+    door: str = ""
     policy_current: bool = True
+    policy_ajar: bool = False
     policy_applied: bool = False
     policy_refusal: str = ""
     pod: Pod | None = None

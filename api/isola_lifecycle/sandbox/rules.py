@@ -19,6 +19,9 @@ from isola_lifecycle.sandbox.network import described
 from isola_lifecycle.sandbox.observation import Container, Observation, Pod, PodPhase
 from isola_lifecycle.seen import Refusal
 
+# How long a door is open for somebody to see that it is.
+DOOR_TIME = timedelta(seconds=60)
+
 Rule = Callable[[State, Observation], Iterator[Fact]]
 
 
@@ -64,8 +67,8 @@ def _configured(state: State, seen: Observation) -> Iterator[Fact]:
             yield _no_network(reason, message)
     elif seen.policy_current and news:
         reason = Reason.POLICY_APPLIED if seen.policy else Reason.NOTHING_ALLOWED
-        yield _network(reason, told, seen)
-    elif seen.policy_applied and state.network_told != Reason.POLICY_CORRECTED:
+        yield _network(reason, told + _until_seen(seen), seen)
+    elif _corrected(seen) and state.network_told != Reason.POLICY_CORRECTED:
         message = (
             "The NetworkPolicy was not as it should be: somebody changed or deleted it, or this"
             f" cluster's ranges changed. It is right again. {told}"
@@ -74,8 +77,35 @@ def _configured(state: State, seen: Observation) -> Iterator[Fact]:
 
 
 def _network(reason: Reason, message: str, seen: Observation) -> Fact:
-    data = {Key.POLICY: seen.policy} if seen.policy else {}
+    told = {Key.POLICY: seen.policy, Key.DOOR: seen.door}
+    data = {key: value for key, value in told.items() if value}
     return fact(Type.NETWORK_CONFIGURED, reason, message, data)
+
+
+def _corrected(seen: Observation) -> bool:
+    # That a door goes was settled by the entry that closed it.
+    return seen.policy_applied and not seen.policy_ajar
+
+
+def _until_seen(seen: Observation) -> str:
+    return f". Until that is seen in force, {seen.door} as well" if seen.door else ""
+
+
+def _unseen(state: State, seen: Observation) -> Iterator[Fact]:
+    due = door_deadline(state)
+    if due and seen.now >= due:
+        message = (
+            f"Nobody saw within {_seconds(DOOR_TIME)} that the change is in force, although the"
+            " NetworkPolicy is as it should be; ask for the same settings again to find out"
+        )
+        reason = Reason.NOT_SEEN_IN_FORCE
+        yield fact(Type.NETWORK_ENFORCED, reason, message, status=Status.FALSE)
+
+
+def door_deadline(state: State) -> datetime | None:
+    """Return when an open door closes by itself, or None where none is open."""
+    door = state.network_door
+    return door.opened_at + DOOR_TIME if door and not door.closed else None
 
 
 def _no_network(reason: Reason, message: str) -> Fact:
@@ -148,6 +178,7 @@ def _exited(state: State, seen: Observation) -> Iterator[Fact]:
 
 PROGRESS: tuple[Rule, ...] = (
     _configured,
+    _unseen,
     _refused,
     _created,
     _scheduled,

@@ -48,6 +48,23 @@ class Outcome:
     exit_code: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Door:
+    """One rule more in the policy, which belongs to one change: who gets through sees it in force.
+
+    Attributes:
+        address: Where it leads: an address and a port.
+        opened_at: When.
+        closed: Whether the policy should be without it again.
+        seen: Whether somebody got through.
+    """
+
+    address: str
+    opened_at: datetime
+    closed: bool = False
+    seen: bool = False
+
+
 class State(NamedTuple):
     """A sandbox, as far as its log tells.
 
@@ -76,6 +93,8 @@ class State(NamedTuple):
         network_asked: What somebody wants it to be, as long as nobody answered; or None.
         network_configured: Whether its network is as its settings say.
         network_told: Reason of the newest entry about that, or empty since a change was asked for.
+        network_change: Number of the entry that asked for the newest change, or 0.
+        network_door: The door of the newest change that was carried out, or None.
     """
 
     accepted_at: datetime | None = None
@@ -100,6 +119,8 @@ class State(NamedTuple):
     network_asked: Network | None = None
     network_configured: bool = False
     network_told: str = ""
+    network_change: int = 0
+    network_door: Door | None = None
 
     @property
     def terminated(self) -> bool:
@@ -122,6 +143,24 @@ class State(NamedTuple):
     def network_wanted(self, promised: Network) -> Network:
         """Return what it should be able to reach, where its specification says `promised`."""
         return next(n for n in (self.network_asked, self.network, promised) if n is not None)
+
+    @property
+    def network_pending(self) -> bool:
+        """Return whether a change waits to be carried out, or to be seen in force."""
+        return self.network_asked is not None or bool(self.door_wanted(""))
+
+    @property
+    def network_unseen(self) -> bool:
+        """Return whether the newest change was carried out, and nobody saw it in force."""
+        door = self.network_door
+        return self.network_asked is None and bool(door and door.closed and not door.seen)
+
+    def door_wanted(self, offered: str) -> str:
+        """Return which door its policy should have, or empty; `offered` is one for a new change."""
+        if self.network_asked is not None:
+            return offered
+        door = self.network_door
+        return door.address if door and not door.closed else ""
 
     @property
     def phase(self) -> Phase:
@@ -155,6 +194,11 @@ def _network(told: list[Any]) -> Network:
     return Network(**dict(zip(names, values, strict=False)))
 
 
+def _door(told: list[Any]) -> Door:
+    address, opened_at, closed, seen = told
+    return Door(address, decode_time(opened_at), closed, seen)
+
+
 _RESTORE: Mapping[str, Callable[[Any], Any]] = {
     "accepted_at": decode_time,
     "trouble": lambda told: Trouble(*told),
@@ -165,4 +209,5 @@ _RESTORE: Mapping[str, Callable[[Any], Any]] = {
     "terminated_at": decode_time,
     "network": _network,
     "network_asked": _network,
+    "network_door": _door,
 }

@@ -7,35 +7,32 @@ from datetime import datetime, timedelta
 from http import HTTPStatus
 
 from quart import Blueprint, Response
-from tenacity import (
-    AsyncRetrying,
-    retry_if_exception_type,
-    stop_after_attempt,
-    wait_random_exponential,
-)
 
 from isola_gateway import contract, idempotency, preferences
 from isola_gateway.admission import Admission
 from isola_gateway.binding import Given, mount
+from isola_gateway.enforcement import Enforcement
 from isola_gateway.following import Follower
 from isola_gateway.listing import Choice, page
 from isola_gateway.lookup import Lookup
-from isola_gateway.mapping import lifetime_of, response_of, spec_of
+from isola_gateway.mapping import lifetime_of, response_of, settings_of, spec_of
 from isola_gateway.operation import EVENTS
 from isola_gateway.parameters import LONGEST_WAIT_SECONDS
 from isola_gateway.ports import SandboxView, SandboxWriter
+from isola_gateway.recording import Recorder, attempts
 from isola_gateway.routes.answers import event_stream, model_answer, no_content
-from isola_lifecycle.errors import ExpectedVersionError, NotFoundError
-from isola_lifecycle.keeping import RESERVED_ENTRIES
+from isola_lifecycle.errors import NotFoundError
 from isola_lifecycle.log import Fact
-from isola_lifecycle.sandbox.fold import extend, fold
+from isola_lifecycle.sandbox.fold import fold
 from isola_lifecycle.sandbox.intents import (
     Asker,
     Denial,
     Obstacle,
     change_lifetime,
+    change_network,
     request_termination,
 )
+from isola_lifecycle.sandbox.network import network_of
 from isola_rest.identifiers import derived_id, generated_id
 from isola_rest.models import ChangeSandboxRequest, CreateSandboxRequest
 from isola_rest.problem import ProblemError, Violation
@@ -46,12 +43,6 @@ from isola_store.port import Draft, Sandbox
 PATIENCE = timedelta(seconds=2)
 YOUNG = timedelta(seconds=10)
 
-# Another writer needs milliseconds between two of its appends; so many losses in a row do not
-# happen to one who reads again each time.
-_APPEND_ATTEMPTS = 8
-
-_FULL = "The sandbox's log is full up to what is kept free for its end; try again later"
-
 
 class SandboxRoutes:
     """Views of sandboxes.
@@ -59,16 +50,21 @@ class SandboxRoutes:
     Args:
         view: What is read.
         store: Where it is written.
+        recorder: Writes what was asked for.
+        enforcement: Waits until it is in force.
         lookup: Finds one by name.
         clock: Tells the time of entries, UTC.
         patience: How long the answer about a young sandbox waits for it to start.
         admission: Bounds how many follow all of them.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all that becomes of a sandbox
         self,
+        *,
         view: SandboxView,
         store: SandboxWriter,
+        recorder: Recorder,
+        enforcement: Enforcement,
         lookup: Lookup,
         clock: Callable[[], datetime],
         patience: timedelta,
@@ -77,6 +73,8 @@ class SandboxRoutes:
         self._admission = admission
         self._view = view
         self._store = store
+        self._recorder = recorder
+        self._enforcement = enforcement
         self._lookup = lookup
         self._clock = clock
         self._patience = patience
@@ -147,7 +145,7 @@ class SandboxRoutes:
     async def delete(self, given: Given) -> Response:
         """Record who wants it gone, then mark it for deletion."""
         name = given["id"]
-        async for attempt in _attempts():
+        async for attempt in attempts():
             with attempt:
                 try:
                     await self._terminate(name, given)
@@ -156,18 +154,8 @@ class SandboxRoutes:
         return no_content()
 
     async def change(self, given: Given) -> Response:
-        """Record another lifetime; the operator goes by it."""
+        """Record another lifetime, or another network and wait until that is in force."""
         asked = await given.json(ChangeSandboxRequest)
-        sandbox: Sandbox | None = None
-        async for attempt in _attempts():
-            with attempt:
-                sandbox = await self._change(given, asked.timeout_seconds)
-        assert sandbox is not None  # noqa: S101 - the last attempt returns or raises
-        await self._lookup.caught_up(sandbox.name, sandbox.log.version)
-        return model_answer(response_of(sandbox))
-
-    async def _change(self, given: Given, seconds: int) -> Sandbox:
-        sandbox = await self._lookup.live(given["id"])
         request = given.request
         asker = Asker(
             caller=request.caller,
@@ -175,19 +163,12 @@ class SandboxRoutes:
             now=self._clock(),
             traceparent=request.traceparent,
         )
-        facts = change_lifetime(fold(sandbox.log), lifetime_of(sandbox.spec), seconds, asker)
-        if isinstance(facts, Denial):
-            raise _denied(facts)
-        if sandbox.deleting:
-            raise ProblemError(HTTPStatus.CONFLICT, "The sandbox is Terminating")
-        if facts and sandbox.log.room <= RESERVED_ENTRIES:
-            raise ProblemError(HTTPStatus.SERVICE_UNAVAILABLE, _FULL, headers={"Retry-After": "5"})
-        return await self._append(sandbox, facts) if facts else sandbox
-
-    async def _append(self, sandbox: Sandbox, facts: tuple[Fact, ...]) -> Sandbox:
-        entries = extend(sandbox.log, facts, at=self._clock(), generation=sandbox.generation)
-        version = sandbox.log.version
-        return await self._store.append(sandbox.name, entries, expected_version=version)
+        sandbox = await self._recorder.record(
+            given["id"], lambda found: _changes(found, asked, asker)
+        )
+        if asked.network is not None:
+            sandbox = await self._enforcement.wait(sandbox, asker)
+        return model_answer(response_of(sandbox))
 
     async def _terminate(self, name: str, given: Given) -> None:
         # A crash between the two writes is no harm: the operator deletes what it finds requested.
@@ -199,23 +180,32 @@ class SandboxRoutes:
             traceparent=given.request.traceparent,
         )
         if facts and not sandbox.deleting:
-            sandbox = await self._append(sandbox, facts)
+            sandbox = await self._recorder.append(sandbox, facts)
         await self._store.delete(name, uid=sandbox.uid)
         await self._lookup.caught_up(name, sandbox.log.version)
 
 
-def _attempts() -> AsyncRetrying:
-    return AsyncRetrying(
-        retry=retry_if_exception_type(ExpectedVersionError),
-        stop=stop_after_attempt(_APPEND_ATTEMPTS),
-        wait=wait_random_exponential(multiplier=0.01, max=0.2),
-        reraise=True,
-    )
+def _changes(sandbox: Sandbox, asked: ChangeSandboxRequest, asker: Asker) -> tuple[Fact, ...]:
+    state, facts = fold(sandbox.log), ()
+    if asked.timeout_seconds is not None:
+        promised = lifetime_of(sandbox.spec)
+        told = change_lifetime(state, promised, asked.timeout_seconds, asker)
+        facts += _granted(told, "timeoutSeconds")
+    if asked.network is not None:
+        promised = network_of(sandbox.spec.get("network"))
+        told = change_network(state, promised, settings_of(asked.network), asker)
+        facts += _granted(told, "network")
+    if sandbox.deleting:
+        raise ProblemError(HTTPStatus.CONFLICT, "The sandbox is Terminating")
+    return facts
 
 
-def _denied(denial: Denial) -> ProblemError:
-    if denial.obstacle is Obstacle.ENDED:
-        return ProblemError(HTTPStatus.CONFLICT, denial.message)
-    violation = Violation(location="body.timeoutSeconds", message=denial.message)
+def _granted(facts: tuple[Fact, ...] | Denial, field: str) -> tuple[Fact, ...]:
+    if not isinstance(facts, Denial):
+        return facts
+    if facts.obstacle in {Obstacle.ENDED, Obstacle.NOT_RUNNING}:
+        raise ProblemError(HTTPStatus.CONFLICT, facts.message)
+    location = ".".join(filter(None, ("body", field, facts.field)))
+    violation = Violation(location=location, message=facts.message)
     detail = f"{violation.location}: {violation.message}"
-    return ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, detail, violations=(violation,))
+    raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, detail, violations=(violation,))

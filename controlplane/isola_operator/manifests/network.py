@@ -70,12 +70,45 @@ class Egress:
 NOT_INSTALLED = Egress()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doors:
+    """Where this operator has doors: ports, each of which a policy opens for one change.
+
+    Attributes:
+        address: Of this operator, or empty.
+        ports: Where it listens; none for no doors.
+        namespace: Of the operators' pods.
+        labels: Of the operators' pods.
+    """
+
+    address: str = ""
+    ports: tuple[int, ...] = ()
+    namespace: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    def of(self, change: int) -> str:
+        """Return the door of change number `change`, or nothing where there are none."""
+        if not (self.address and self.ports and self.labels):
+            return ""
+        host = f"[{self.address}]" if ":" in self.address else self.address
+        return f"{host}:{self.ports[change % len(self.ports)]}"
+
+    def rules(self, door: str) -> tuple[Json, ...]:
+        """Return what opens `door`, at whichever operator; nothing where there is none."""
+        port = door.rpartition(":")[2]
+        if not (self.labels and port.isdecimal()):
+            return ()
+        ports = [{"protocol": "TCP", "port": int(port)}]
+        return ({"to": [_pods(self.namespace, self.labels)], "ports": ports},)
+
+
 def build_policy(
     sandbox: Sandbox,
     network: Network,
     blocked: Blocked,
     dns: ClusterDns,
     by_name: Egress = NOT_INSTALLED,
+    door: tuple[Json, ...] = (),
 ) -> dict[str, Any] | None:
     """Return the policy that opens what `network` says, or None where that is nothing.
 
@@ -85,8 +118,9 @@ def build_policy(
         blocked: What they never open.
         dns: Where the cluster's name servers are.
         by_name: Where the egress component is.
+        door: The rules of a door.
     """
-    egress = list(_egress(network, blocked, dns, by_name))
+    egress = [*_egress(network, blocked, dns, by_name), *door]
     if not egress:
         return None
     return {
