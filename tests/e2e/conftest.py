@@ -10,6 +10,7 @@ import httpx
 import isola
 import pytest
 
+from e2e.surroundings import Surroundings, surroundings
 from support.cluster import SANDBOXES, Cluster, up
 
 
@@ -23,6 +24,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def cluster() -> Cluster:
     return up()
+
+
+@pytest.fixture(scope="session")
+def around(cluster: Cluster) -> Iterator[Surroundings]:
+    with surroundings(cluster) as around:
+        yield around
 
 
 @pytest.fixture
