@@ -15,7 +15,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 Attempt = tuple[str, str, Callable[[], str]]
@@ -28,7 +27,7 @@ LINK = OWN.rpartition(".")[0] + ".1"  # the node, at the other end of its link
 SECONDS = 1.0
 
 IP_FREEBIND, IP_TRANSPARENT, SO_MARK, IPPROTO_UDPLITE, SOCK_DCCP = 15, 19, 36, 136, 6
-SIOCSIFADDR, SIOCADDRT = 0x8916, 0x890B
+SIOCSIFADDR, SIOCADDRT, SIOCGIFHWADDR = 0x8916, 0x890B, 0x8927
 
 
 def payload(way: str) -> bytes:
@@ -148,11 +147,9 @@ def checksummed_echo(way: str) -> bytes:
     return struct.pack(">BBHHH", 8, 0, ~(total + (total >> 16)) & 0xFFFF, 0, 0) + content
 
 
-def raw(protocol: int, to: str, content: bytes, *, whole: bool = False) -> str:
+def raw(protocol: int, to: str, content: bytes) -> str:
+    """Send what a raw socket of this protocol sends; of `IPPROTO_RAW` it is the whole packet."""
     with socket.socket(socket.AF_INET, socket.SOCK_RAW, protocol) as each:
-        if whole:
-            each.setsockopt(socket.SOL_IP, socket.IP_HDRINCL, 1)
-        each.settimeout(SECONDS)
         each.sendto(content, (to, 0))
         return "sent"
 
@@ -172,8 +169,8 @@ def packet_socket(protocol: int) -> socket.socket:
 
 
 def hardware(name: str) -> bytes:
-    told = Path(f"/sys/class/net/{name}/address").read_text()
-    return bytes.fromhex(told.strip().replace(":", ""))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as each:
+        return fcntl.ioctl(each, SIOCGIFHWADDR, struct.pack("256s", name.encode()))[18:24]
 
 
 def who_has(address: str) -> bytes:
@@ -300,24 +297,29 @@ def shapes() -> Iterator[Attempt]:
 
 def raw_sockets() -> Iterator[Attempt]:
     for host in GIVEN["listening"]:
-        for name, protocol in (("ipip", 4), ("gre", 47), ("sctp", 132), ("esp", 50), ("udp", 17)):
-            way = f"raw {name}"
-            inner = {
+        for way, protocol, source in (
+            ("raw ipip", 4, OWN),
+            ("raw gre", 47, OWN),
+            ("raw sctp", 132, OWN),
+            ("raw esp", 50, OWN),
+            ("raw udp", 17, OWN),
+            ("raw, spoofed source", 17, GIVEN["foreign"]),
+        ):
+            content = {
                 4: datagram(way, OWN, OUTSIDE),
                 47: struct.pack(">HH", 0, 0x0800) + datagram(way, OWN, OUTSIDE),
-                17: datagram(way, OWN, host)[20:],
+                17: datagram(way, source, host)[20:],
             }.get(protocol, payload(way))
-            yield way, host, lambda h=host, p=protocol, c=inner: raw(p, h, c)
+            whole = ipv4(protocol, source, host, content)
+            yield way, host, lambda h=host, w=whole: raw(socket.IPPROTO_RAW, h, w)
+            yield way, host, lambda h=host, p=protocol, c=content: raw(p, h, c)
         way = "raw icmp"
         yield way, host, lambda h=host, w=way: raw(1, h, checksummed_echo(w))
-        way = "raw, spoofed source"
-        spoofed = datagram(way, GIVEN["foreign"], host)
-        yield way, host, lambda h=host, c=spoofed: raw(255, h, c, whole=True)
         yield "ping", host, lambda h=host: ping(h, "ping")
         yield "frame", host, lambda h=host: frame("frame", OWN, h)
         way = "frame, spoofed source"
         yield way, host, lambda h=host, w=way: frame(w, GIVEN["foreign"], h)
-    yield "arp", LINK, lambda: f"sent, answered by {who_has(GIVEN['link']).hex(':')}"
+    yield "arp", LINK, lambda: f"sent, answered by {who_has(LINK).hex(':')}"
     yield "arp claim", GIVEN["foreign"], lambda: claim(GIVEN["foreign"])
 
 
@@ -327,9 +329,9 @@ def disguises() -> Iterator[Attempt]:
     for host in GIVEN["listening"]:
         for word, numbers in options.items():
             way = f"{word} to another's address"
-            for prepare in (bound_to(GIVEN["foreign"], *numbers),):
-                yield way, host, lambda h=host, w=way, p=prepare: udp(w, h, PORT, p)
-                yield way, host, lambda h=host, p=prepare: tcp(h, PORT, p)
+            prepare = bound_to(GIVEN["foreign"], *numbers)
+            yield way, host, lambda h=host, w=way, p=prepare: udp(w, h, PORT, p)
+            yield way, host, lambda h=host, p=prepare: tcp(h, PORT, p)
         for device in (b"eth0", b"lo"):
             way = f"bind to {device.decode()}"
             prepare = option(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device)

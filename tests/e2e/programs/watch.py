@@ -27,6 +27,6 @@ while select.select([wire, sys.stdin], [], [])[0] != [sys.stdin]:
     packet, about = wire.recvfrom(65536)
     found = MARK.search(packet)
     if found and packet[30:34] != SENDER:
-        way = found.group(1).decode().replace("-", " ")
+        way = found.group(1).decode().replace("-", " ").strip()
         (left if about[2] == OUTGOING else arrived).add(way)
 sys.stdout.write(json.dumps({"arrived": sorted(arrived), "left": sorted(left)}))
