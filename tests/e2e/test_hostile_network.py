@@ -72,6 +72,9 @@ class Outcome:
     def reached(self) -> list[Attempt]:
         return [each for each in self.attempts if each.came.startswith("REACHED")]
 
+    def of(self, way: str) -> list[Attempt]:
+        return [each for each in self.attempts if each.way == way]
+
     @property
     def effective(self) -> set[str]:
         return {each.way for each in self.reached} | self.passed_on | self.heard
@@ -166,13 +169,23 @@ def unprotected(around: Surroundings) -> Outcome:
 def test_what_it_tried_is_told(
     sandboxed: Outcome, unprotected: Outcome, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    lines = [("way, and how often", "what came of it in a sandbox", "and without policies")]
+    for way in dict.fromkeys(each.way for each in sandboxed.attempts):
+        ours, theirs = sandboxed.of(way), unprotected.of(way)
+        lines.append((f"{way}, {len(ours)}", summary(ours), summary(theirs)))
+    packets = ("at a node", "arrived"), ("passed on", "passed_on"), ("heard", "heard")
+    for what, field_name in packets:
+        counts = [f"{len(getattr(each, field_name))} ways" for each in (sandboxed, unprotected)]
+        lines.append((f"packets {what}", counts[0], counts[1]))
     with capsys.disabled():
-        print(f"\n{'way':46}{'where to':34}{'in a sandbox':54}without policies")  # noqa: T201
-        for ours, theirs in zip(sandboxed.attempts, unprotected.attempts, strict=True):
-            print(f"{ours.way:46}{ours.where:34}{ours.came:54}{theirs.came[:60]}")  # noqa: T201
-        for what, outcome in (("in a sandbox", sandboxed), ("without policies", unprotected)):
-            print(f"{what}: packets passed on {sorted(outcome.passed_on)},")  # noqa: T201
-            print(f"  heard {sorted(outcome.heard)}, seen {sorted(outcome.arrived)}")  # noqa: T201
+        for tried, ours, theirs in [("", "", ""), *lines]:
+            print(f"{tried:50} {ours:62} {theirs}")  # noqa: T201 - whoever runs the tests reads it
+    assert len(sandboxed.attempts) == len(unprotected.attempts)
+
+
+def summary(attempts: list[Attempt]) -> str:
+    """Return what came of attempts, each once, without what was reached."""
+    return ", ".join(sorted({re.sub(r"(REACHED|none of 254).*", r"\1", a.came) for a in attempts}))
 
 
 def test_without_policies_it_gets_there(unprotected: Outcome) -> None:

@@ -312,7 +312,8 @@ def raw_sockets() -> Iterator[Attempt]:
             }.get(protocol, payload(way))
             whole = ipv4(protocol, source, host, content)
             yield way, host, lambda h=host, w=whole: raw(socket.IPPROTO_RAW, h, w)
-            yield way, host, lambda h=host, p=protocol, c=content: raw(p, h, c)
+            if source == OWN:
+                yield way, host, lambda h=host, p=protocol, c=content: raw(p, h, c)
         way = "raw icmp"
         yield way, host, lambda h=host, w=way: raw(1, h, checksummed_echo(w))
         yield "ping", host, lambda h=host: ping(h, "ping")
