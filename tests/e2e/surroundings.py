@@ -20,7 +20,8 @@ from support.cluster import SANDBOXES, SYSTEM, Cluster, until
 
 PROGRAMS = Path(__file__).parent / "programs"
 NAMESPACE = "isola-surroundings"
-OWN_LABEL = {"isola.test/part-of": NAMESPACE}
+OWN_KEY = "isola.test/part-of"
+OWN_LABEL = {OWN_KEY: NAMESPACE}
 LABELS = "AB"  # of the nodes
 PORT, SIDECAR = 7000, 10032
 # In the range of node ports, where some policy engines look the other way.
@@ -220,7 +221,7 @@ def surroundings(cluster: Cluster) -> Generator[Surroundings]:
         namespaces = ("delete", "namespace", NAMESPACE, "--ignore-not-found", "--wait=false")
         cluster.kubectl(*namespaces, check=False)
         for namespace in ("default", SANDBOXES):
-            rest = ("-n", namespace, "pod,networkpolicy", "-l", f"isola.test/part-of={NAMESPACE}")
+            rest = ("-n", namespace, "pod,networkpolicy", "-l", f"{OWN_KEY}={NAMESPACE}")
             cluster.kubectl("delete", *rest, "--wait=false", check=False)
         _lay(around, "del")
         gone = ("wait", "--for=delete", f"namespace/{NAMESPACE}", "--timeout=90s")

@@ -123,6 +123,11 @@ def bound_to(host: str, *options: int) -> Callable[[socket.socket], object]:
     return prepare
 
 
+def from_port_53(each: socket.socket) -> None:
+    each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    each.bind(("", 53))
+
+
 def option(level: int, number: int, value: int | bytes) -> Callable[[socket.socket], object]:
     return lambda each: each.setsockopt(level, number, value)
 
@@ -288,7 +293,7 @@ def shapes() -> Iterator[Attempt]:
         prepare = option(socket.SOL_IP, socket.IP_OPTIONS, route)
         yield way, host, lambda h=host, p=prepare, w=way: udp(w, h, PORT, p)
         way = "from port 53"
-        yield way, host, lambda h=host, w=way: udp(w, h, PORT, lambda s: s.bind(("", 53)))
+        yield way, host, lambda h=host, w=way: udp(w, h, PORT, from_port_53)
     for host in ("224.0.0.1", "255.255.255.255", OWN.rpartition(".")[0] + ".255"):
         way = "broadcast"
         prepare = option(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
