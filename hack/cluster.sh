@@ -61,6 +61,12 @@ EOF
   fi
 }
 
+# What a node keeps traces of: a policy engine leaves rules behind that its next configuration does not take off.
+configuration() {
+  kind_config
+  if own_network; then cat "$root/hack/cluster/kube-router.yaml"; fi
+}
+
 # A cluster is as it should be if its nodes were made from this image and this configuration, run, and answer.
 as_it_should_be() {
   local node
@@ -68,7 +74,7 @@ as_it_should_be() {
   for node in $(nodes); do
     [ "$(docker inspect -f '{{.Config.Image}} {{.State.Running}}' "$node")" = "$image true" ] || return 1
   done
-  [ "$(cat "$made_as" 2>/dev/null)" = "$(kind_config | digest)" ] || return 1
+  [ "$(cat "$made_as" 2>/dev/null)" = "$(configuration | digest)" ] || return 1
   kind get kubeconfig --name "$cluster" >"$kubeconfig.new" 2>/dev/null && mv "$kubeconfig.new" "$kubeconfig" || return 1
   local tries=60 # nodes that Docker has just started again take a while
   until kubectl get --raw /readyz --request-timeout=2s >/dev/null 2>&1; do
@@ -83,7 +89,7 @@ create() {
   kind create cluster --name "$cluster" --image "$image" --config "$scratch/kind.yaml" --wait 0s
   kind get kubeconfig --name "$cluster" >"$kubeconfig.new"
   mv "$kubeconfig.new" "$kubeconfig"
-  digest <"$scratch/kind.yaml" >"$made_as"
+  configuration | digest >"$made_as"
 }
 
 delete() {

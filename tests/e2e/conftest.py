@@ -10,6 +10,7 @@ import httpx
 import isola
 import pytest
 
+from e2e.surroundings import Surroundings, surroundings
 from support.cluster import SANDBOXES, Cluster, up
 
 
@@ -23,6 +24,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def cluster() -> Cluster:
     return up()
+
+
+@pytest.fixture(scope="session")
+def around(cluster: Cluster) -> Iterator[Surroundings]:
+    with surroundings(cluster) as around:
+        yield around
 
 
 @pytest.fixture
@@ -46,7 +53,7 @@ def create(cluster: Cluster, http: httpx.Client) -> Iterator[Callable[..., dict[
         *containers: dict[str, Any], headers: dict[str, str] | None = None, **options: Any
     ) -> dict[str, Any]:
         """Create one with these containers, or with one that is as `options` say."""
-        keys = [key for key in options if key.endswith("Seconds") or key == "labels"]
+        keys = [key for key in options if key.endswith("Seconds") or key in {"labels", "network"}]
         fields = {key: options.pop(key) for key in keys}
         body = {
             "podTemplate": {

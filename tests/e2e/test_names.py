@@ -16,8 +16,6 @@ import pytest
 from e2e.world import NAMESERVER, SERVER, world
 from support.cluster import SANDBOXES, SYSTEM, Cluster, until
 
-pytestmark = pytest.mark.trial
-
 ALLOWED = ["allowed.test", "*.wild.test", "rebind.test", "metadata.test", "loopback.test"]
 
 # What runs in the sandbox: each attempt in words, so that a failure tells what came of it.

@@ -132,7 +132,33 @@ def test_the_sidecar_comes_before_the_user_s_init_containers() -> None:
     assert sidecar["image"] == "sidecar:1"
     assert sidecar["imagePullPolicy"] == "IfNotPresent"
     assert sidecar["resources"]["limits"] == {"cpu": "1m", "memory": "1Mi"}
-    assert sidecar["securityContext"]["capabilities"] == {"add": ["SYS_PTRACE"]}
+    assert sidecar["securityContext"]["capabilities"] == {
+        "add": ["SYS_PTRACE"],
+        "drop": ["NET_RAW"],
+    }
+
+
+def test_no_container_forges_packets_and_what_else_its_template_says_stays() -> None:
+    context = {"runAsUser": 7, "capabilities": {"drop": ["CHOWN"]}}
+    first = {"name": "prepare", "image": "busybox"}
+    spec = build(
+        sandbox(
+            {"initContainers": [first], "containers": [{**CONTAINER, "securityContext": context}]}
+        ),
+        NOTHING,
+        replace(SETTINGS, gate_seconds=7),
+    )["spec"]
+    dropped = {
+        each["name"]: each["securityContext"]["capabilities"]["drop"]
+        for each in (*spec["initContainers"], *spec["containers"])
+    }
+    assert dropped == {
+        "sandbox-sidecar": ["NET_RAW"],
+        "network-gate": ["ALL"],
+        "prepare": ["NET_RAW"],
+        "sandbox0": ["CHOWN", "NET_RAW"],
+    }
+    assert spec["containers"][0]["securityContext"]["runAsUser"] == 7
 
 
 def test_the_sidecar_alone_gets_what_it_proves_itself_with() -> None:

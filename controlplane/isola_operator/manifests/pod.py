@@ -29,6 +29,10 @@ SIDECAR_RESOURCES = {"cpu": "1m", "memory": "1Mi"}
 
 NODE_TAINTS = ("node.kubernetes.io/unreachable", "node.kubernetes.io/not-ready")
 
+# Policy engines know a pod's packets by their source address, which raw sockets forge. gVisor gives
+# none by default; where a node's configuration says otherwise, it does so by this capability.
+FORGERY = "NET_RAW"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PodSettings:
@@ -143,7 +147,7 @@ def _spec(
         "initContainers": [
             _sidecar(settings, credentials),
             *_gate(network, settings),
-            *(template.get("initContainers") or []),
+            *map(_confined, template.get("initContainers") or []),
         ],
     }
     if settings.priority_class:
@@ -174,10 +178,18 @@ def _container(template: Json) -> dict[str, Any]:
     given: list[Json] = template.get("env") or []
     env = [variable for variable in given if variable.get("name") != name]
     return {
-        **template,
+        **_confined(template),
         "command": template.get("command") or list(DEFAULT_COMMAND),
         "env": [*env, {"name": name, "value": template["name"]}],
     }
+
+
+def _confined(template: Json) -> dict[str, Any]:
+    context: Json = template.get("securityContext") or {}
+    capabilities: Json = context.get("capabilities") or {}
+    dropped = list(dict.fromkeys([*(capabilities.get("drop") or []), FORGERY]))
+    confined = {**context, "capabilities": {**capabilities, "drop": dropped}}
+    return {**template, "securityContext": confined}
 
 
 def _gate(network: Network, settings: PodSettings) -> list[Json]:
@@ -221,6 +233,6 @@ def _sidecar(settings: PodSettings, credentials: Credentials) -> dict[str, Any]:
             "runAsGroup": 0,
             "runAsNonRoot": False,
             # To read /proc/<pid>/root, cwd and environ of the user's containers under gVisor.
-            "capabilities": {"add": ["SYS_PTRACE"]},
+            "capabilities": {"add": ["SYS_PTRACE"], "drop": [FORGERY]},
         },
     }

@@ -1,0 +1,388 @@
+"""Tries to get out of a sandbox and at its neighbours, in every way that a program has.
+
+On standard input what an attacker would know; on standard output a JSON list for each attempt: the
+way, where to, and what came of it: `REACHED` where somebody answered, `sent` where nobody would,
+else the reason why not. What is sent bears a mark and the way, for whoever watches the wires.
+"""
+
+import array
+import fcntl
+import json
+import select
+import socket
+import struct
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+Attempt = tuple[str, str, Callable[[], str]]
+
+GIVEN = json.load(sys.stdin)
+PORT: int = GIVEN["port"]
+OUTSIDE: str = GIVEN["outside"]
+OWN: str = socket.gethostbyname(socket.gethostname())
+LINK = OWN.rpartition(".")[0] + ".1"  # the node, at the other end of its link
+SECONDS = 1.0
+
+IP_FREEBIND, IP_TRANSPARENT, SO_MARK, IPPROTO_UDPLITE, SOCK_DCCP = 15, 19, 36, 136, 6
+SIOCSIFADDR, SIOCADDRT, SIOCGIFHWADDR = 0x8916, 0x890B, 0x8927
+
+
+def payload(way: str) -> bytes:
+    return f"{GIVEN['mark']}:{way}:".encode()
+
+
+# Each attempt: a function that returns what came of it, or raises what the kernel said.
+
+
+def tcp(host: str, port: int, prepare: Callable[[socket.socket], object] = id) -> str:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as each:
+        each.settimeout(SECONDS)
+        prepare(each)
+        each.connect((host, port))
+        return "REACHED"
+
+
+def udp(
+    way: str,
+    host: str,
+    port: int,
+    prepare: Callable[[socket.socket], object] = id,
+    size: int = 0,
+) -> str:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as each:
+        each.settimeout(SECONDS)
+        prepare(each)
+        each.sendto(payload(way).ljust(size, b"."), (host, port))
+        try:
+            return "REACHED" if each.recvfrom(65536) else ""
+        except TimeoutError:
+            return "sent"
+
+
+def query(way: str) -> bytes:
+    label = payload(way).replace(b":", b"-").replace(b" ", b"-")[:63]
+    question = bytes([len(label)]) + label + b"\x04test\x00\x00\x01\x00\x01"
+    return struct.pack(">HHHHHH", 7, 256, 1, 0, 0, 0) + question
+
+
+def dns(way: str, host: str, *, stream: bool) -> str:
+    asked = query(way)
+    kind = socket.SOCK_STREAM if stream else socket.SOCK_DGRAM
+    with socket.socket(socket.AF_INET, kind) as each:
+        each.settimeout(SECONDS)
+        each.connect((host, 53))
+        each.sendall(struct.pack(">H", len(asked)) + asked if stream else asked)
+        return "REACHED" if each.recv(512) else "closed"
+
+
+def sweep(network: str, port: int) -> str:
+    """Connect to all of a /24 at once."""
+    prefix = network.rpartition(".")[0]
+    poll, reached, why = select.poll(), list[str](), set[str]()
+    waiting: dict[int, tuple[socket.socket, str]] = {}
+    for last in range(1, 255):
+        each = socket.socket()
+        each.setblocking(False)  # noqa: FBT003 - the standard library's own
+        each.connect_ex((f"{prefix}.{last}", port))
+        waiting[each.fileno()] = (each, f"{prefix}.{last}")
+        poll.register(each, select.POLLOUT)
+    end = time.monotonic() + 2 * SECONDS
+    while waiting and (left := end - time.monotonic()) > 0:
+        for descriptor, _ in poll.poll(left * 1000):
+            poll.unregister(descriptor)
+            each, host = waiting.pop(descriptor)
+            code = each.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            if code:
+                why.add(errno_name(code))
+            elif host != OWN:
+                reached.append(host)
+            each.close()
+    for each, _ in waiting.values():
+        each.close()
+    if reached:
+        return f"REACHED {' '.join(reached)}"
+    return f"none of 254: {', '.join(sorted(why)) or 'no answer'}, {len(waiting)} without any"
+
+
+def errno_name(code: int) -> str:
+    return OSError(code, "").__class__.__name__ if code != 113 else "no route"
+
+
+def bound_to(host: str, *options: int) -> Callable[[socket.socket], object]:
+    """Take somebody else's address for one's own."""
+
+    def prepare(each: socket.socket) -> None:
+        for option in options:
+            each.setsockopt(socket.SOL_IP, option, 1)
+        each.bind((host, 0))
+
+    return prepare
+
+
+def from_port_53(each: socket.socket) -> None:
+    each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    each.bind(("", 53))
+
+
+def option(level: int, number: int, value: int | bytes) -> Callable[[socket.socket], object]:
+    return lambda each: each.setsockopt(level, number, value)
+
+
+def ipv4(protocol: int, source: str, to: str, content: bytes) -> bytes:
+    addresses = socket.inet_aton(source) + socket.inet_aton(to)
+    head = struct.pack(">BBHHHBBH", 0x45, 0, 20 + len(content), 7, 0, 64, protocol, 0) + addresses
+    total = sum(struct.unpack(">10H", head))
+    total = (total & 0xFFFF) + (total >> 16)
+    return head[:10] + struct.pack(">H", ~(total + (total >> 16)) & 0xFFFF) + head[12:] + content
+
+
+def datagram(way: str, source: str, to: str) -> bytes:
+    content = payload(way)
+    return ipv4(17, source, to, struct.pack(">HHHH", 4000, PORT, 8 + len(content), 0) + content)
+
+
+def checksummed_echo(way: str) -> bytes:
+    content = payload(way) + b"." * (len(payload(way)) % 2)
+    total = 0x0800 + sum(struct.unpack(f">{len(content) // 2}H", content))
+    total = (total & 0xFFFF) + (total >> 16)
+    return struct.pack(">BBHHH", 8, 0, ~(total + (total >> 16)) & 0xFFFF, 0, 0) + content
+
+
+def raw(protocol: int, to: str, content: bytes) -> str:
+    """Send what a raw socket of this protocol sends; of `IPPROTO_RAW` it is the whole packet."""
+    with socket.socket(socket.AF_INET, socket.SOCK_RAW, protocol) as each:
+        each.sendto(content, (to, 0))
+        return "sent"
+
+
+def ping(to: str, way: str) -> str:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM, socket.IPPROTO_ICMP) as each:
+        each.settimeout(SECONDS)
+        each.sendto(checksummed_echo(way), (to, 0))
+        return "REACHED" if each.recv(4096) else ""
+
+
+def packet_socket(protocol: int) -> socket.socket:
+    each = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(protocol))
+    each.bind(("eth0", protocol))
+    each.settimeout(SECONDS)
+    return each
+
+
+def hardware(name: str) -> bytes:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as each:
+        return fcntl.ioctl(each, SIOCGIFHWADDR, struct.pack("256s", name.encode()))[18:24]
+
+
+def who_has(address: str) -> bytes:
+    """Ask by ARP for the hardware address of somebody on the link, and return it."""
+    mine = hardware("eth0")
+    request = struct.pack(">HHBBH", 1, 0x0800, 6, 4, 1) + mine + socket.inet_aton(OWN)
+    request += bytes(6) + socket.inet_aton(address)
+    with packet_socket(0x0806) as each:
+        each.send(b"\xff" * 6 + mine + b"\x08\x06" + request)
+        while True:
+            answer = each.recv(2048)
+            if answer[20:22] == b"\x00\x02" and answer[28:32] == socket.inet_aton(address):
+                return answer[22:28]
+
+
+def frame(way: str, source: str, to: str) -> str:
+    """Put a datagram on the link by hand, past all routing."""
+    with packet_socket(0x0800) as each:
+        gateway = who_has(LINK)
+        each.send(gateway + hardware("eth0") + b"\x08\x00" + datagram(way, source, to))
+        return "sent"
+
+
+def claim(address: str) -> str:
+    """Tell the link that somebody else's address is here, by ARP nobody asked for."""
+    mine = hardware("eth0")
+    told = struct.pack(">HHBBH", 1, 0x0800, 6, 4, 2) + mine + socket.inet_aton(address)
+    with packet_socket(0x0806) as each:
+        each.send(b"\xff" * 6 + mine + b"\x08\x06" + told + mine + socket.inet_aton(address))
+        return "sent"
+
+
+def other_kind(family: int, kind: int, protocol: int, address: Any) -> str:
+    with socket.socket(family, kind, protocol) as each:
+        each.settimeout(SECONDS)
+        each.connect(address)
+        return "REACHED"
+
+
+def ioctl(number: int, content: bytes) -> str:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as each:
+        fcntl.ioctl(each, number, array.array("B", content))
+        return "REACHED: changed"
+
+
+def take_address(address: str) -> str:
+    return ioctl(
+        SIOCSIFADDR,
+        struct.pack("16sHH4s8x", b"eth0", socket.AF_INET, 0, socket.inet_aton(address)),
+    )
+
+
+def netlink_address(address: str) -> str:
+    """Ask the kernel for one more address (RTM_NEWADDR)."""
+    attribute = struct.pack("HH4s", 8, 2, socket.inet_aton(address))
+    body = struct.pack("BBBBI", socket.AF_INET, 32, 0, 0, socket.if_nametoindex("eth0")) + attribute
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0) as each:
+        each.settimeout(SECONDS)
+        each.sendto(struct.pack("IHHII", 16 + len(body), 20, 0x605, 1, 0) + body, (0, 0))
+        code = struct.unpack_from("i", each.recv(4096), 16)[0]
+        if code:
+            raise OSError(-code, f"error {-code}")
+        return "REACHED: changed"
+
+
+def sidecar(host: str, prepare: Callable[[socket.socket], object] = id) -> str:
+    """Ask the sidecar for the commands of this sandbox, which is the gateway's to do."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as each:
+        each.settimeout(SECONDS)
+        prepare(each)
+        each.connect((host, GIVEN["sidecar"]))
+        each.sendall(b"GET /v1/commands HTTP/1.1\r\nHost: s\r\n\r\n")
+        status = each.recv(4096).split()[1].decode()
+        return "refused by 403" if status == "403" else f"REACHED: {status}"
+
+
+def ways() -> Iterator[Attempt]:
+    yield from connections()
+    yield from lookups()
+    yield from shapes()
+    yield from raw_sockets()
+    yield from disguises()
+    yield from other_protocols()
+    yield from own_sidecar()
+
+
+def connections() -> Iterator[Attempt]:
+    for host, port in GIVEN["known"]:
+        yield "tcp", f"{host}:{port}", lambda h=host, p=port: tcp(h, p)
+        yield "udp", f"{host}:{port}", lambda h=host, p=port: udp("udp", h, p)
+    for network, port in GIVEN["networks"]:
+        where = f"{network}/24 port {port}"
+        yield "scan", where, lambda n=network, p=port: sweep(n, p)
+    for host in GIVEN["six"]:
+        yield "ipv6", host, lambda h=host: tcp(h, PORT)
+        yield "ipv6 udp", host, lambda h=host: udp("ipv6 udp", h, PORT)
+
+
+def lookups() -> Iterator[Attempt]:
+    for host in GIVEN["nameservers"]:
+        yield "dns over udp", host, lambda h=host: dns("dns over udp", h, stream=False)
+        yield "dns over tcp", host, lambda h=host: dns("dns over tcp", h, stream=True)
+        yield "dns over tls", host, lambda h=host: tcp(h, 853)
+        yield "dns over https", host, lambda h=host: tcp(h, 443)
+
+
+def shapes() -> Iterator[Attempt]:
+    """Packets that a filter may take for something else."""
+    route = bytes([131, 7, 4]) + socket.inet_aton(LINK) + b"\x00"
+    for host in GIVEN["listening"]:
+        for size in (4000, 60000):
+            way = f"fragments of {size}"
+            yield way, host, lambda h=host, w=way, s=size: udp(w, h, PORT, size=s)
+        way = "source route"
+        prepare = option(socket.SOL_IP, socket.IP_OPTIONS, route)
+        yield way, host, lambda h=host, p=prepare, w=way: udp(w, h, PORT, p)
+        way = "from port 53"
+        yield way, host, lambda h=host, w=way: udp(w, h, PORT, from_port_53)
+    for host in ("224.0.0.1", "255.255.255.255", OWN.rpartition(".")[0] + ".255"):
+        way = "broadcast"
+        prepare = option(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+        yield way, host, lambda h=host, p=prepare, w=way: udp(w, h, PORT, p)
+
+
+def raw_sockets() -> Iterator[Attempt]:
+    for host in GIVEN["listening"]:
+        for way, protocol, source in (
+            ("raw ipip", 4, OWN),
+            ("raw gre", 47, OWN),
+            ("raw sctp", 132, OWN),
+            ("raw esp", 50, OWN),
+            ("raw udp", 17, OWN),
+            ("raw, spoofed source", 17, GIVEN["foreign"]),
+        ):
+            content = {
+                4: datagram(way, OWN, OUTSIDE),
+                47: struct.pack(">HH", 0, 0x0800) + datagram(way, OWN, OUTSIDE),
+                17: datagram(way, source, host)[20:],
+            }.get(protocol, payload(way))
+            whole = ipv4(protocol, source, host, content)
+            yield way, host, lambda h=host, w=whole: raw(socket.IPPROTO_RAW, h, w)
+            if source == OWN:
+                yield way, host, lambda h=host, p=protocol, c=content: raw(p, h, c)
+        way = "raw icmp"
+        yield way, host, lambda h=host, w=way: raw(1, h, checksummed_echo(w))
+        yield "ping", host, lambda h=host: ping(h, "ping")
+        yield "frame", host, lambda h=host: frame("frame", OWN, h)
+        way = "frame, spoofed source"
+        yield way, host, lambda h=host, w=way: frame(w, GIVEN["foreign"], h)
+    yield "arp", LINK, lambda: f"sent, answered by {who_has(LINK).hex(':')}"
+    yield "arp claim", GIVEN["foreign"], lambda: claim(GIVEN["foreign"])
+
+
+def disguises() -> Iterator[Attempt]:
+    """Another's address, another device, another mark."""
+    options = {"bind": (), "freebind": (IP_FREEBIND,), "transparent": (IP_TRANSPARENT,)}
+    for host in GIVEN["listening"]:
+        for word, numbers in options.items():
+            way = f"{word} to another's address"
+            prepare = bound_to(GIVEN["foreign"], *numbers)
+            yield way, host, lambda h=host, w=way, p=prepare: udp(w, h, PORT, p)
+            yield way, host, lambda h=host, p=prepare: tcp(h, PORT, p)
+        for device in (b"eth0", b"lo"):
+            way = f"bind to {device.decode()}"
+            prepare = option(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device)
+            yield way, host, lambda h=host, p=prepare, w=way: udp(w, h, PORT, p)
+            yield way, host, lambda h=host, p=prepare: tcp(h, PORT, p)
+        # By which kube-router knows what its policies let through.
+        prepare = option(socket.SOL_SOCKET, SO_MARK, 0x20000)
+        yield "packet mark", host, lambda h=host, p=prepare: udp("packet mark", h, PORT, p)
+    yield "take an address", GIVEN["foreign"], lambda: take_address(GIVEN["foreign"])
+    yield "add an address", GIVEN["foreign"], lambda: netlink_address(GIVEN["foreign"])
+    yield "add a route", OUTSIDE, lambda: ioctl(SIOCADDRT, bytes(120))
+
+
+def other_protocols() -> Iterator[Attempt]:
+    inet, where = socket.AF_INET, (OUTSIDE, PORT)
+    for way, family, kind, protocol, address in (
+        ("sctp", inet, socket.SOCK_STREAM, socket.IPPROTO_SCTP, where),
+        ("udplite", inet, socket.SOCK_DGRAM, IPPROTO_UDPLITE, where),
+        ("dccp", inet, SOCK_DCCP, 33, where),
+        ("mptcp", inet, socket.SOCK_STREAM, 262, where),
+        ("vsock to the host", socket.AF_VSOCK, socket.SOCK_STREAM, 0, (2, PORT)),
+        ("socket of containerd", socket.AF_UNIX, socket.SOCK_STREAM, 0, GIVEN["containerd"]),
+    ):
+        given = (family, kind, protocol, address)
+        yield way, str(address), lambda g=given: other_kind(*g)
+
+
+def own_sidecar() -> Iterator[Attempt]:
+    for host in ("127.0.0.1", "127.0.0.2", "0.0.0.0", OWN, "::1", f"::ffff:{OWN}"):
+        yield "own sidecar", host, lambda h=host: sidecar(h)
+    for word, numbers in (("freebind", (IP_FREEBIND,)), ("transparent", (IP_TRANSPARENT,))):
+        prepare = bound_to(GIVEN["foreign"], *numbers)
+        way = f"own sidecar, {word} to another's address"
+        yield way, OWN, lambda p=prepare: sidecar(OWN, p)
+
+
+def came_of(attempt: Attempt) -> tuple[str, str, str]:
+    way, where, work = attempt
+    try:
+        return way, where, work()
+    except TimeoutError:
+        return way, where, "no answer"
+    except OSError as error:
+        return way, where, str(error.strerror or error).lower()
+
+
+with ThreadPoolExecutor(32) as together:
+    sys.stdout.write(json.dumps(list(together.map(came_of, ways()))))
