@@ -147,6 +147,7 @@ def test_no_container_forges_packets_and_what_else_its_template_says_stays() -> 
         ),
         NOTHING,
         replace(SETTINGS, gate_seconds=7),
+        CREDENTIALS,
     )["spec"]
     dropped = {
         each["name"]: each["securityContext"]["capabilities"]["drop"]
