@@ -13,7 +13,7 @@ from support.kubernetes_server import ApiServer, serving
 settings.register_profile("dev", max_examples=100, deadline=None)  # two busy cores
 settings.register_profile(
     "ci",
-    max_examples=1000,
+    max_examples=200,  # `night` looks harder
     derandomize=True,
     deadline=None,  # two busy cores
     phases=set(Phase)
