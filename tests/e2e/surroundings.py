@@ -267,6 +267,7 @@ def _start(around: Surroundings) -> None:
 
 def manifest(cluster: Cluster, pod: Pod, node: str, *addresses: str, **spec: Any) -> dict[str, Any]:
     """Return a pod on a node that listens at some addresses; one under gVisor has raw sockets."""
+    raw_sockets = {"dev.gvisor.flag.net-raw": "true"} if "runtimeClassName" in spec else {}
     return {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -274,7 +275,7 @@ def manifest(cluster: Cluster, pod: Pod, node: str, *addresses: str, **spec: Any
             "name": pod.name,
             "namespace": pod.namespace,
             "labels": {**OWN_LABEL, "app": pod.name.partition("-")[0]},
-            "annotations": {"dev.gvisor.flag.net-raw": "true"},
+            "annotations": raw_sockets,
         },
         "spec": {
             "nodeName": node,

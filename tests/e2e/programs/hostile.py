@@ -321,7 +321,7 @@ def raw_sockets() -> Iterator[Attempt]:
                 yield way, host, lambda h=host, p=protocol, c=content: raw(p, h, c)
         way = "raw icmp"
         yield way, host, lambda h=host, w=way: raw(1, h, checksummed_echo(w))
-        yield "ping", host, lambda h=host: ping(h, "ping")
+        yield "ping", host, lambda h=host: ping(h, f"ping {h}")
         yield "frame", host, lambda h=host: frame("frame", OWN, h)
         way = "frame, spoofed source"
         yield way, host, lambda h=host, w=way: frame(w, GIVEN["foreign"], h)
