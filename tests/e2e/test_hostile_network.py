@@ -30,11 +30,10 @@ from e2e.surroundings import (
     PORT,
     PUBLIC_DNS,
     SIDECAR,
-    Pod,
     Surroundings,
     source,
 )
-from support.cluster import SANDBOXES, SYSTEM
+from support.cluster import SYSTEM
 
 # What a program under gVisor gets somewhere with where no policy is in the way: the least of it.
 EFFECTIVE = {
