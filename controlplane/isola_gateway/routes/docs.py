@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from importlib.resources import files
 
 import yaml
@@ -17,8 +18,9 @@ from isola_gateway.routes.fixed import fixed
 _MAY = "style-src 'self'"
 
 
-def blueprint() -> Blueprint:
-    """Return the routes; everything is made here, once."""
+@cache
+def _contents() -> dict[str, tuple[bytes, str]]:
+    """Return what is served, and what it is, by path; it costs a second, so only once."""
     described = document()
     style = files("isola_gateway").joinpath("docs", "docs.css").read_text()
     contents = {
@@ -27,8 +29,13 @@ def blueprint() -> Blueprint:
         "/openapi.json": (json.dumps(described), JSON),
         "/openapi.yaml": (yaml.safe_dump(described, sort_keys=False), "application/yaml"),
     }
+    return {path: (text.encode(), media_type) for path, (text, media_type) in contents.items()}
+
+
+def blueprint() -> Blueprint:
+    """Return the routes."""
     routes = Blueprint("docs", __name__)
-    for path, (text, media_type) in contents.items():
-        view = fixed(text.encode(), media_type, _MAY)
+    for path, (content, media_type) in _contents().items():
+        view = fixed(content, media_type, _MAY)
         routes.add_url_rule(path, path.strip("/").replace(".", "-"), view)
     return routes
