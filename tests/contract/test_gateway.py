@@ -5,20 +5,26 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import ExitStack, asynccontextmanager, closing, suppress
+from ipaddress import ip_address
+from itertools import count
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
 from contract.asking import LONGEST_SECONDS, Server, ask
+from isola_lifecycle.naming import SIDECAR_PORT
+from isola_operator.credentials import Credentials
 from isola_store.client import KubernetesClient
 from sidecar.pods import Pod, require_tools
+from support.certificates import server_context
 from support.cluster import until
 from support.kubelet import Kubelet
 from support.kubernetes_server import NAMESPACE, ApiServer, free_port
 from support.program import Program
 
-pytestmark = [pytest.mark.apiserver, pytest.mark.trial]
+pytestmark = pytest.mark.apiserver
 
 
 @pytest.fixture
@@ -55,17 +61,60 @@ def gateway(tmp_path: Path, api_server: ApiServer) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}"
 
 
+class Fronts:
+    """An address for each pod, where its own certificate is shown; behind all is one sidecar."""
+
+    def __init__(self, sidecar: str) -> None:
+        self._sidecar = sidecar
+        self._numbers = count(1)
+        self._servers: list[asyncio.Server] = []
+
+    async def place(self, pod: dict[str, Any]) -> str:
+        sidecar = pod["spec"]["initContainers"][0]
+        (certificate,) = (each["value"] for each in sidecar["env"])
+        context = server_context(Credentials(certificate, sidecar["workingDir"].lstrip("/")))
+        address = str(ip_address("127.1.0.0") + next(self._numbers))
+        server = await asyncio.start_server(self._pass_on, address, SIDECAR_PORT, ssl=context)
+        self._servers.append(server)
+        return address
+
+    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        beyond, onwards = await asyncio.open_connection(self._sidecar, SIDECAR_PORT)
+        both = (_piped(reader, onwards), _piped(beyond, writer))
+        tasks = [asyncio.create_task(each) for each in both]
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for each in (onwards, writer):
+            each.close()
+
+    def close(self) -> None:
+        for server in self._servers:
+            server.close()
+
+
+async def _piped(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while data := await reader.read(65536):
+        writer.write(data)
+        await writer.drain()
+
+
 @asynccontextmanager
-async def node(api_server: ApiServer, address: str) -> AsyncGenerator[None]:
-    """A node that starts every pod at once, at `address`."""
+async def node(api_server: ApiServer, sidecar: str) -> AsyncGenerator[None]:
+    """A node that starts every pod at once; the sidecar of all of them is the one at `sidecar`."""
+    fronts = Fronts(sidecar)
     async with await KubernetesClient.connect(str(api_server.kubeconfig)) as client:
         kubelet = Kubelet(client)
         await kubelet.prepare()
-        serving = asyncio.create_task(kubelet.serve(address))
-        yield
-        serving.cancel()
-        with suppress(asyncio.CancelledError):
-            await serving
+        serving = asyncio.create_task(kubelet.serve(fronts.place))
+        try:
+            yield
+        finally:
+            fronts.close()
+            serving.cancel()
+            with suppress(asyncio.CancelledError):
+                await serving
 
 
 def running_sandbox(url: str) -> str:

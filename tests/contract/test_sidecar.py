@@ -10,7 +10,6 @@ from contract.asking import LONGEST_SECONDS, Server, ask
 from sidecar.pods import Pod, require_tools
 
 
-@pytest.mark.trial
 @pytest.mark.timeout(LONGEST_SECONDS)
 def test_it_keeps_every_promise(tmp_path: Path) -> None:
     require_tools()

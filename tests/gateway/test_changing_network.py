@@ -334,7 +334,7 @@ async def test_a_real_sidecar_gets_through_a_door_once_it_opens(
     await closed.wait_closed()
     door = f"{LOOPBACK}:{port}"
     operator.answers = (fact("NetworkConfigured", "PolicyApplied", door=door),)
-    await gateway.runs("box", LOOPBACK)
+    await gateway.runs("box", LOOPBACK, sandbox.certificate)
     async with (
         served(gateway, sandbox.port) as url,
         aiohttp.ClientSession(url) as session,

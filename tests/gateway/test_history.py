@@ -236,7 +236,7 @@ async def test_a_stream_outlasts_an_api_server_that_does_not_answer(
 async def test_over_a_real_server_a_stream_begins_at_once_and_ends_whole(gateway: World) -> None:
     await gateway.exists("box")
     async with (
-        asyncio.timeout(5),
+        asyncio.timeout(30),
         served(gateway, sidecar_port=1) as url,
         httpx.AsyncClient() as client,
         client.stream("GET", f"{url}{HISTORY}?follow=true") as response,

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -17,7 +15,7 @@ from gateway.serving import LOOPBACK, served
 from isola_gateway.ports import Call, Sidecar, SidecarError
 from isola_gateway.sidecars import HttpSidecars, sessions
 from isola_operator.credentials import Credentials, fingerprint, fresh
-from isola_sidecar.tls import pem
+from support.certificates import server_context
 
 OURS, ANOTHER = fresh(), fresh()
 PROOF = fingerprint(OURS.certificate)
@@ -60,29 +58,20 @@ class Answerer:
 
 
 @asynccontextmanager
-async def at_the_port(
-    answerer: Answerer, folder: Path, credentials: Credentials | None
-) -> AsyncGenerator[int]:
+async def at_the_port(answerer: Answerer, credentials: Credentials | None) -> AsyncGenerator[int]:
     """Have `answerer` at a port, over TLS where it has credentials."""
-    tls = None
-    if credentials:
-        file = folder / "credentials.pem"
-        file.write_text(credentials.certificate + pem(credentials.key))
-        tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        tls.load_cert_chain(file)
+    tls = server_context(credentials) if credentials else None
     visited = answerer.visited if credentials else answerer.taken
     server = await asyncio.start_server(visited, LOOPBACK, 0, ssl=tls)
     async with server:
         yield server.sockets[0].getsockname()[1]
 
 
-async def test_its_sidecar_is_known_and_asked_again_on_the_same_connection(
-    gateway: World, tmp_path: Path
-) -> None:
+async def test_its_sidecar_is_known_and_asked_again_on_the_same_connection(gateway: World) -> None:
     await gateway.runs("box", LOOPBACK, PROOF)
     sidecar = Answerer()
     async with (
-        at_the_port(sidecar, tmp_path, OURS) as port,
+        at_the_port(sidecar, OURS) as port,
         served(gateway, port) as url,
         aiohttp.ClientSession(url) as client,
     ):
@@ -106,7 +95,6 @@ async def test_its_sidecar_is_known_and_asked_again_on_the_same_connection(
 )
 async def test_whoever_took_its_port_is_not_believed_and_learns_nothing(
     gateway: World,
-    tmp_path: Path,
     credentials: Credentials | None,
     method: str,
     path: str,
@@ -122,7 +110,7 @@ async def test_whoever_took_its_port_is_not_believed_and_learns_nothing(
     }
     content: dict[str, Any] = {"data": body} if isinstance(body, str) else {"json": body}
     async with (
-        at_the_port(impostor, tmp_path, credentials) as port,
+        at_the_port(impostor, credentials) as port,
         served(gateway, port) as url,
         aiohttp.ClientSession(url) as client,
         client.request(
@@ -143,20 +131,18 @@ async def test_whoever_took_its_port_is_not_believed_and_learns_nothing(
 
 
 @pytest.mark.parametrize("credentials", [None, ANOTHER], ids=["plain HTTP", "another certificate"])
-async def test_the_gateway_s_own_log_says_what_happened(
-    tmp_path: Path, credentials: Credentials | None
-) -> None:
-    async with at_the_port(Answerer(), tmp_path, credentials) as port, sessions() as session:
+async def test_the_gateway_s_own_log_says_what_happened(credentials: Credentials | None) -> None:
+    async with at_the_port(Answerer(), credentials) as port, sessions() as session:
         sidecars = HttpSidecars(session, port=port)
         with pytest.raises(SidecarError, match="whoever answers is not this sandbox's sidecar"):
             async with sidecars.open(Sidecar(LOOPBACK, PROOF), Call(method="GET", path="/health")):
                 pass
 
 
-async def test_a_connection_to_one_sidecar_is_not_used_for_another(tmp_path: Path) -> None:
+async def test_a_connection_to_one_sidecar_is_not_used_for_another() -> None:
     """An address may be given to the next pod while a connection to the last one is kept."""
     call = Call(method="GET", path="/health")
-    async with at_the_port(Answerer(), tmp_path, OURS) as port, sessions() as session:
+    async with at_the_port(Answerer(), OURS) as port, sessions() as session:
         sidecars = HttpSidecars(session, port=port)
         async with sidecars.open(Sidecar(LOOPBACK, PROOF), call) as answer:
             assert await answer.read(100) == TOLD

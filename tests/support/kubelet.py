@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -42,8 +42,8 @@ class Kubelet:
             except LifecycleError:
                 continue  # a test before this one has made it
 
-    async def serve(self, address: str) -> None:
-        """Start every pod, all of them at `address`, and take away what is deleted; for ever."""
+    async def serve(self, place: Callable[[dict[str, Any]], Awaitable[str]]) -> None:
+        """Start every pod, at the address that `place` gives; take away what goes; for ever."""
         while True:
             for pod in (await self.client.request("GET", PODS))["items"]:
                 name = pod["metadata"]["name"].removesuffix("-pod")
@@ -52,7 +52,7 @@ class Kubelet:
                         await self.remove(name)
                     elif not pod["spec"].get("nodeName"):
                         names = [container["name"] for container in pod["spec"]["containers"]]
-                        await self.start(name, address, names)
+                        await self.start(name, await place(pod), names)
             await asyncio.sleep(0.05)
 
     async def start(
