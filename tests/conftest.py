@@ -26,12 +26,8 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.ge
 _TIERS = ("bucket", "apiserver", "e2e")
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run what needs nothing first: a typing error should not cost a cluster."""
-    on_trial = [item for item in items if item.get_closest_marker("trial")]
-    if on_trial and os.environ.get("ISOLA_TRIAL") != "1":
-        config.hook.pytest_deselected(items=on_trial)
-        items[:] = [item for item in items if item not in on_trial]
 
     def tier(item: pytest.Item) -> int:
         return max((i for i, m in enumerate(_TIERS, 1) if item.get_closest_marker(m)), default=0)

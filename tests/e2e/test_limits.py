@@ -21,7 +21,7 @@ def test_a_body_that_is_too_long_is_413(http: httpx.Client) -> None:
 
 
 def test_a_head_that_is_too_long_is_431(http: httpx.Client) -> None:
-    assert http.get("/sandboxes", headers={"X-Long": "x" * 40_000}).status_code == 431
+    assert http.get("/sandboxes", headers={"X-Long": "x" * 100_000}).status_code == 431
 
 
 def test_a_head_that_does_not_come_is_408(cluster: Cluster) -> None:
@@ -68,5 +68,5 @@ async def test_a_full_gateway_refuses_with_retry_after_and_keeps_nobody_waiting(
         refused = await opened()
         assert (refused.status_code, refused.headers["Retry-After"]) == (503, "1")
         assert (await http.get(f"{cluster.url}/readyz")).status_code == 200
-        done = await asyncio.to_thread(sandbox.commands.run, "echo", "served")
-        assert done.stdout == "served\n"
+        command = await asyncio.to_thread(sandbox.commands.spawn, "true")
+        assert await asyncio.to_thread(command.wait) == 0

@@ -15,8 +15,6 @@ import pytest
 from e2e.world import SERVER, world
 from support.cluster import SANDBOXES, Cluster, until
 
-pytestmark = pytest.mark.trial
-
 Create = Callable[..., dict[str, Any]]
 OPEN = {"allowedEgressCIDRs": [f"{SERVER}/32"]}
 ROUNDS = 20
