@@ -64,7 +64,7 @@ class Scene:
         draft = Draft(name=unique("exporter"), spec=SPEC, request_id="r-1", traceparent=TRACEPARENT)
         return await self.store.create(draft)
 
-    async def until(self, done: Callable[[], bool], seconds: float = 40) -> None:
+    async def until(self, done: Callable[[], bool], seconds: float = 90) -> None:
         async with asyncio.timeout(seconds):
             while not done():  # noqa: ASYNC110 - it is in other processes
                 await asyncio.sleep(0.05)
@@ -75,7 +75,7 @@ class Scene:
 
     async def recorded(self, sandbox: Sandbox, about: str) -> None:
         await self.until(
-            lambda: any(e.type == about for e in self.logs.get(sandbox.uid, ())), seconds=60
+            lambda: any(e.type == about for e in self.logs.get(sandbox.uid, ())), seconds=180
         )
 
     async def live(

@@ -44,7 +44,7 @@ class Client:
         await self._answered("DELETE", f"{self.url}/{name}", 204)
 
     async def _answered(self, method: str, url: str, code: int, **more: Any) -> dict[str, Any]:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(240):  # it is killed as fast as it starts
             while True:
                 with suppress(aiohttp.ClientError, OSError):
                     async with self.session.request(method, url, **more) as answer:
