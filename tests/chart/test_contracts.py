@@ -91,7 +91,7 @@ def test_the_operator_reads_what_was_installed(chart: Chart) -> None:
         ),
         cluster_dns=ClusterDns(namespace="dns", labels={"a": "b"}),
         own_address="10.0.0.9",
-        gate_seconds=10,
+        gate_seconds=40,
         canary_service="isola-operator-canary",
         door_ports=tuple(range(18000, 18256)),
         own_labels={

@@ -92,7 +92,7 @@ def test_where_nothing_enforces_policies_the_sandbox_fails_and_never_runs(
     name = create()["id"]
     shown = until(
         lambda: (s := http.get(f"/sandboxes/{name}").json())["status"] == "Failed" and s,
-        seconds=60,
+        seconds=100,
         what="its end",
     )
     assert shown["reason"] == "NetworkNotEnforced"
