@@ -147,4 +147,4 @@ async def test_it_keeps_every_promise(
     assert report.code == 0, report.output
     assert report.requests >= 3200
     assert not [status for status in report.statuses() if status >= 500], report.answers
-    assert report.never_accepted() == set()
+    assert report.never_accepted() == {"openTerminal"}  # schemathesis speaks no WebSocket
