@@ -54,6 +54,15 @@ class ProblemError(Exception):
         self.headers = dict(headers or {})
 
 
+def unprocessable(location: str, message: str) -> ProblemError:
+    """Return the error about one place of a request that breaks a rule: 422."""
+    return ProblemError(
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        f"{location}: {message}",
+        violations=(Violation(location=location, message=message),),
+    )
+
+
 def problem(status: int, detail: str, violations: tuple[Violation, ...] = ()) -> Problem:
     """Return the problem that says `detail`."""
     title = titled(status)

@@ -30,7 +30,7 @@ from isola_lifecycle.sandbox.fold import State, fold
 from isola_lifecycle.sandbox.intents import Asker, confirm_network
 from isola_lifecycle.sandbox.network import network_of
 from isola_rest.models import Reachable
-from isola_rest.problem import ProblemError, Violation
+from isola_rest.problem import ProblemError, unprocessable
 from isola_store.port import Sandbox
 
 PATIENCE_SECONDS = LONGEST_WAIT_SECONDS
@@ -70,9 +70,10 @@ class Enforcement:
             ProblemError: 409, another change came in between, or the end; 422, this cluster does
                 not grant it; 503, it was not seen in force in time.
         """
-        if not fold(sandbox.log).network_pending:
+        state = fold(sandbox.log)
+        if not state.network_pending:
             return sandbox
-        change = fold(sandbox.log).network_change
+        change = state.network_change
         try:
             async with asyncio.timeout(self._patience_seconds):
                 sandbox = await self._answered(sandbox, change)
@@ -97,9 +98,7 @@ class Enforcement:
             _must_go_on(sandbox, state, uid, change)
         for entry in sandbox.log.since(change):
             if entry.reason == Reason.CHANGE_REFUSED:
-                violation = Violation(location="body.network", message=entry.message)
-                detail = f"{violation.location}: {violation.message}"
-                raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, detail, violations=(violation,))
+                raise unprocessable("body.network", entry.message)
         return sandbox
 
     async def _through(self, sandbox: Sandbox, asker: Asker) -> None:

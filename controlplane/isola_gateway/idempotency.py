@@ -13,13 +13,12 @@ from __future__ import annotations
 
 import json
 from hashlib import sha256
-from http import HTTPStatus
 
 from isola_gateway.ports import SandboxWriter
 from isola_lifecycle import naming
 from isola_lifecycle.errors import AlreadyExistsError, NotFoundError
 from isola_rest.models import CreateSandboxRequest
-from isola_rest.problem import ProblemError, Violation
+from isola_rest.problem import ProblemError, unprocessable
 from isola_store.port import Draft, Sandbox
 
 HEADER = "Idempotency-Key"
@@ -69,9 +68,4 @@ async def created(store: SandboxWriter, draft: Draft) -> tuple[Sandbox, bool]:
 
 
 def _reused() -> ProblemError:
-    place = f"header.{HEADER}"
-    return ProblemError(
-        HTTPStatus.UNPROCESSABLE_ENTITY,
-        f"{place}: {_REUSED}",
-        violations=(Violation(location=place, message=_REUSED),),
-    )
+    return unprocessable(f"header.{HEADER}", _REUSED)

@@ -18,6 +18,7 @@ from isola_lifecycle.durations import span
 from isola_operator import canary, probes
 from isola_operator.kinds import Kinds, kinds
 from isola_operator.lease import Lease
+from isola_operator.manifests.network import joined
 from isola_operator.metrics import Metrics
 from isola_operator.settings import Settings, SettingsError, settings_from
 from isola_operator.sweep import Sweep
@@ -99,7 +100,7 @@ async def _canaries(
     addresses = [settings.own_address] if settings.own_address else []
     if name := settings.canary_service:
         addresses += await canary.service_addresses(client, settings.own_namespace, name)
-    return tuple(canary.joined(each, settings.canary_port) for each in addresses)
+    return tuple(joined(each, settings.canary_port) for each in addresses)
 
 
 async def _work(looked_after: Kinds) -> None:

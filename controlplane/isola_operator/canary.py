@@ -15,6 +15,7 @@ import asyncio
 from collections.abc import Mapping
 
 from isola_lifecycle.errors import LifecycleError
+from isola_operator.manifests.network import joined
 from isola_store.client import KubernetesClient
 
 
@@ -34,11 +35,6 @@ async def service_addresses(client: KubernetesClient, namespace: str, name: str)
     except LifecycleError:
         return ()
     return tuple(each for each in found["spec"].get("clusterIPs", ()) if each != "None")
-
-
-def joined(address: str, port: int | str) -> str:
-    """Return an address and a port as one word."""
-    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
 def api_server(environment: Mapping[str, str]) -> tuple[str, ...]:

@@ -115,7 +115,7 @@ class Cluster:
                 return replace(seen, network_faults=wrong)
         door = state.door_wanted(self.policies.doors.of(state.network_change))
         lasting = self.policies.wanted(sandbox, network)
-        wanted = self.policies.wanted(sandbox, network, door)
+        wanted = self.policies.wanted(sandbox, network, door) if door else lasting
         current = await self.policies.is_current(sandbox, wanted)
         return replace(
             seen,

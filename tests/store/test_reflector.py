@@ -148,30 +148,35 @@ def damaged(kind: str, name: str, version: int) -> dict[str, Any]:
     return {"type": kind, "object": {**item(name, version), "status": {"conditions": [{}]}}}
 
 
-async def test_what_cannot_be_decoded_is_passed_over_and_counted() -> None:
-    script = Script(
-        [{"resourceVersion": "1"}, item("a", 1), damaged("", "b", 1)["object"]],
-        [damaged("MODIFIED", "a", 2), event("ADDED", "c", 3)],
-    )
+@pytest.mark.parametrize(
+    ("listed", "watched", "kept", "unreadable"),
+    [
+        pytest.param(
+            [item("a", 1), damaged("", "b", 1)["object"]],
+            [damaged("MODIFIED", "a", 2), event("ADDED", "c", 3)],
+            {"c"},
+            2,
+            id="as it comes",
+        ),
+        pytest.param(
+            [damaged("", name, 1)["object"] for name in ("a", "b")],
+            [event("MODIFIED", "a", 2), damaged("DELETED", "b", 3)],
+            {"a"},
+            0,
+            id="no more once it is mended or gone",
+        ),
+    ],
+)
+async def test_what_cannot_be_decoded_is_passed_over_and_counted(
+    listed: list[Any], watched: list[Any], kept: set[str], unreadable: int
+) -> None:
+    script = Script([{"resourceVersion": "1"}, *listed], watched)
     reflector = Reflector(script, "/things", decode_sandbox, lenient=True)
     async with running(reflector), asyncio.timeout(5):
         while len(script.asked) < 3:  # noqa: ASYNC110 - likewise
             await asyncio.sleep(0.005)
-        assert names(reflector) == {"c"}
-        assert reflector.unreadable == 2
-
-
-async def test_what_was_damaged_and_is_mended_or_gone_is_not_counted() -> None:
-    script = Script(
-        [{"resourceVersion": "1"}, *(damaged("", name, 1)["object"] for name in ("a", "b"))],
-        [event("MODIFIED", "a", 2), damaged("DELETED", "b", 3)],
-    )
-    reflector = Reflector(script, "/things", decode_sandbox, lenient=True)
-    async with running(reflector), asyncio.timeout(5):
-        while len(script.asked) < 3:  # noqa: ASYNC110 - likewise
-            await asyncio.sleep(0.005)
-        assert names(reflector) == {"a"}
-        assert reflector.unreadable == 0
+        assert names(reflector) == kept
+        assert reflector.unreadable == unreadable
 
 
 async def test_where_absence_means_more_than_it_says_nothing_is_passed_over() -> None:

@@ -6,6 +6,7 @@ same request.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum, auto
@@ -91,7 +92,7 @@ def change_lifetime(
         seconds: The whole lifetime, counted from acceptance, as at creation.
         asker: Who asks.
     """
-    if state.outcome or state.termination_requested or state.terminated:
+    if _is_over(state):
         return Denial(obstacle=Obstacle.ENDED, message=f"The sandbox is {state.phase}")
     wanted = span(seconds)
     if wanted == state.lifetime(promised):
@@ -100,17 +101,9 @@ def change_lifetime(
     if end <= asker.now:
         message = f"It would have ended at {end:%Y-%m-%dT%H:%M:%SZ}; delete it to end it now"
         return Denial(obstacle=Obstacle.PAST, message=message)
-    return (
-        Fact(
-            type=Type.TIMEOUT_CHANGED,
-            status=Status.TRUE,
-            reason=Reason.CLIENT_REQUEST,
-            message=f"A client of the REST API set the lifetime to {seconds} s from acceptance",
-            actor=on_behalf(GATEWAY, asker.caller),
-            request_id=asker.request_id,
-            data={Key.TIMEOUT_SECONDS.value: str(seconds), **traced(asker.traceparent)},
-        ),
-    )
+    message = f"A client of the REST API set the lifetime to {seconds} s from acceptance"
+    data = {Key.TIMEOUT_SECONDS.value: str(seconds)}
+    return (_told(Type.TIMEOUT_CHANGED, Reason.CLIENT_REQUEST, message, asker, data),)
 
 
 def change_network(
@@ -126,7 +119,7 @@ def change_network(
         wanted: The new settings, all of them.
         asker: Who asks.
     """
-    if state.outcome or state.termination_requested or state.terminated:
+    if _is_over(state):
         return Denial(obstacle=Obstacle.ENDED, message=f"The sandbox is {state.phase}")
     present = state.network_wanted(promised)
     if wanted == present and not state.network_unseen:
@@ -142,17 +135,8 @@ def change_network(
     data = packed(json_of(wanted), Key.NETWORK.value)
     if data is None:
         return Denial(obstacle=Obstacle.IMPOSSIBLE, message="These are too many settings")
-    return (
-        Fact(
-            type=Type.NETWORK_CHANGED,
-            status=Status.TRUE,
-            reason=Reason.CLIENT_REQUEST,
-            message=f"A client of the REST API changed the network. {described(wanted)}",
-            actor=on_behalf(GATEWAY, asker.caller),
-            request_id=asker.request_id,
-            data={**data, **traced(asker.traceparent)},
-        ),
-    )
+    message = f"A client of the REST API changed the network. {described(wanted)}"
+    return (_told(Type.NETWORK_CHANGED, Reason.CLIENT_REQUEST, message, asker, data),)
 
 
 def confirm_network(state: State, change: int, asker: Asker) -> tuple[Fact, ...]:
@@ -163,19 +147,27 @@ def confirm_network(state: State, change: int, asker: Asker) -> tuple[Fact, ...]
         change: Number of the entry that asked for it.
         asker: Who does.
     """
-    over = state.outcome or state.termination_requested or state.terminated
-    if over or state.network_change != change or not state.door_wanted(""):
+    if _is_over(state) or state.network_change != change or not state.door_wanted(""):
         return ()
-    return (
-        Fact(
-            type=Type.NETWORK_ENFORCED,
-            status=Status.TRUE,
-            reason=Reason.SEEN_IN_FORCE,
-            message="Seen from within the sandbox: the change is in force",
-            actor=on_behalf(GATEWAY, asker.caller),
-            request_id=asker.request_id,
-            data=traced(asker.traceparent),
-        ),
+    message = "Seen from within the sandbox: the change is in force"
+    return (_told(Type.NETWORK_ENFORCED, Reason.SEEN_IN_FORCE, message, asker),)
+
+
+def _is_over(state: State) -> bool:
+    return bool(state.outcome or state.termination_requested or state.terminated)
+
+
+def _told(
+    about: Type, reason: Reason, message: str, asker: Asker, data: Mapping[str, str] | None = None
+) -> Fact:
+    return Fact(
+        type=about,
+        status=Status.TRUE,
+        reason=reason,
+        message=message,
+        actor=on_behalf(GATEWAY, asker.caller),
+        request_id=asker.request_id,
+        data={**(data or {}), **traced(asker.traceparent)},
     )
 
 

@@ -35,7 +35,7 @@ from isola_lifecycle.sandbox.intents import (
 from isola_lifecycle.sandbox.network import network_of
 from isola_rest.identifiers import derived_id, generated_id
 from isola_rest.models import ChangeSandboxRequest, CreateSandboxRequest
-from isola_rest.problem import ProblemError, Violation
+from isola_rest.problem import ProblemError, unprocessable
 from isola_store.port import Draft, Sandbox
 
 # The published client looks right after it has created a sandbox, and then once a second. A
@@ -206,6 +206,4 @@ def _granted(facts: tuple[Fact, ...] | Denial, field: str) -> tuple[Fact, ...]:
     if facts.obstacle in {Obstacle.ENDED, Obstacle.NOT_RUNNING}:
         raise ProblemError(HTTPStatus.CONFLICT, facts.message)
     location = ".".join(filter(None, ("body", field, facts.field)))
-    violation = Violation(location=location, message=facts.message)
-    detail = f"{violation.location}: {violation.message}"
-    raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, detail, violations=(violation,))
+    raise unprocessable(location, facts.message)

@@ -70,6 +70,11 @@ class Egress:
 NOT_INSTALLED = Egress()
 
 
+def joined(address: str, port: int | str) -> str:
+    """Return an address and a port as one word."""
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Doors:
     """Where this operator has doors: ports, each of which a policy opens for one change.
@@ -90,8 +95,7 @@ class Doors:
         """Return the door of change number `change`, or nothing where there are none."""
         if not (self.address and self.ports and self.labels):
             return ""
-        host = f"[{self.address}]" if ":" in self.address else self.address
-        return f"{host}:{self.ports[change % len(self.ports)]}"
+        return joined(self.address, self.ports[change % len(self.ports)])
 
     def rules(self, door: str) -> tuple[Json, ...]:
         """Return what opens `door`, at whichever operator; nothing where there is none."""
