@@ -62,7 +62,7 @@ def _id(case: Any) -> str:
 
 def _reader() -> dict[str, str]:
     """Start a command that reads until its input ends; others have ended when they are asked."""
-    body = {"args": ["cat"], "timeoutSeconds": 60}
+    body = {"args": ["cat"], "timeoutSeconds": 10}
     started = httpx.post(os.environ["COMMANDS"], json=body).raise_for_status()
     return {"sandboxId": _SANDBOX, "commandId": started.json()["id"]}
 
