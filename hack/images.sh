@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # usage: [BASE_IMAGE=python:3.11-slim] hack/images.sh [--list]
 #
-# Builds the images of the components and two for sandboxes, and prints a line NAME=IMAGE for each. A tag is the digest
-# of what goes in, so nothing is built twice and a changed line of one component gives that one a new image. --list
+# Builds the images of the components, two for sandboxes and one of MinIO, and prints a line NAME=IMAGE for each. A tag is
+# the digest of what goes in, so nothing is built twice and a changed line of one component gives that one a new image. --list
 # prints the lines without building.
 #
 # BASE_IMAGE must hold Python 3.11. Left out, it is python:3.11-slim if that can be had, or else made of Debian packages.
@@ -87,6 +87,13 @@ sandbox() { # IMAGE NAME
     -f "$root/hack/images/sandboxes.Dockerfile" "$scratch/empty"
 }
 
+minio() { # IMAGE
+  local context=$scratch/minio
+  mkdir -p "$context/data/isola"
+  cp "$("$root/hack/binaries.sh" --for-nodes minio | tail -n 1)/minio" "$context/"
+  docker build -t "$1" -f "$root/hack/images/minio.Dockerfile" "$context"
+}
+
 version=v$(sed -n 's/^version = "\(.*\)"/\1/p' "$root/pyproject.toml")
 case $arch in amd64) machine=x86_64 ;; arm64) machine=aarch64 ;; *) fail "no packages are built for $arch" ;; esac
 build=true
@@ -107,6 +114,10 @@ for name in $sandboxes; do
   made "$image" || step "image: $name" sandbox "$image" "$name"
   echo "$name=$image"
 done
+
+image=$registry/minio:$(digest_files hack/images/minio.Dockerfile hack/gomod/minio/go.mod hack/gomod/minio/go.sum)
+made "$image" || step 'image: minio' minio "$image"
+echo "minio=$image"
 
 components >"$scratch/components"
 while read -r name module extra sources <&3; do

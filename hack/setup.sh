@@ -20,7 +20,21 @@ install() {
     --set egress.enabled=true --set "egress.image.tag=$(image isola-egress)" \
     --set apiGateway.service.type=NodePort --set apiGateway.service.nodePort=30080 \
     --set sandboxNamespace.create=true \
+    --set operator.sandboxRuntime.rootfssnapshot.enabled=true \
+    --set operator.sandboxRuntime.rootfssnapshot.uploader.image.tag="$(image isola-snapshot-uploader)" \
+    --set operator.sandboxRuntime.rootfssnapshot.storage.type=s3 \
+    --set operator.sandboxRuntime.rootfssnapshot.storage.s3.bucket=isola \
+    --set operator.sandboxRuntime.rootfssnapshot.storage.s3.region=us-east-1 \
+    --set operator.sandboxRuntime.rootfssnapshot.storage.s3.endpoint=http://minio.isola-storage.svc.cluster.local:9000 \
+    --set operator.sandboxRuntime.rootfssnapshot.storage.s3.forcePathStyle=true \
+    --set operator.sandboxRuntime.rootfssnapshot.storage.s3.accessKeyId=isola-local \
+    --set operator.sandboxRuntime.rootfssnapshot.storage.s3.secretAccessKey=isola-local-secret \
     --history-max 3 --wait --timeout 3m
+}
+
+# Before the chart, whose installation takes longer than this to be ready.
+object_storage() {
+  sed "s|$registry/minio:local|$registry/minio:$(image minio)|" "$root/hack/cluster/minio.yaml" | kubectl apply -f -
 }
 
 image() { sed -n "s|^$1=$registry/$1:||p" "$images"; }
@@ -52,6 +66,7 @@ mv "$images.new" "$images"
 # shellcheck disable=SC2046
 "$root/hack/cluster.sh" load $(cut -d= -f2 "$images")
 explain=why_not_ready
+step 'object storage for snapshots' object_storage
 step 'installing the chart, and waiting for operator and gateway' install
 step "waiting for http://localhost:$port" answering
 say "$(printf '%4d s  in all' $SECONDS)"

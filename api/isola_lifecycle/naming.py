@@ -153,6 +153,11 @@ def removal_name(snapshot: str) -> str:
     return f"{snapshot}-rm"
 
 
+def object_prefix(namespace: str) -> str:
+    """Return what the keys of a namespace's snapshots begin with."""
+    return f"rootfssnapshots/{namespace}/"
+
+
 def object_key(namespace: str, snapshot_name: str) -> str:
     """Return where in the bucket the snapshot of this name is kept."""
-    return f"rootfssnapshots/{namespace}/{snapshot_name}.tar"
+    return f"{object_prefix(namespace)}{snapshot_name}.tar"

@@ -195,8 +195,8 @@ def _violations(document: dict[str, Any]) -> Iterator[Violation]:
     yield from _optional(
         document, "timeoutSeconds", _is_timeout, "must be a whole number, 1 or more"
     )
-
     yield from _optional(document, "terminal", _is_size, _SIZE_MESSAGE)
+    yield from _optional(document, "$schema", lambda value: isinstance(value, str), "must be a URL")
 
 
 def _optional(

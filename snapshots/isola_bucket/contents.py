@@ -7,6 +7,7 @@ Whoever reads the object needs nothing else: no custom resource has to be there 
     storedsha256         of the object itself
     snapshot, snapshotuid, sandbox, sandboxuid, container, image, imageid
                          what it was taken by and from; empty where that is not known
+    expiresat            when it may go, RFC 3339; absent for never
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from isola_bucket.retrying import patiently
 
 ZSTD = "zstd"
 NONE = "none"
+EXPIRES_AT = "expiresat"
 
 # What a reader is handed at once at most, however far a piece unfolds.
 _PIECE_BYTES = 1024 * 1024

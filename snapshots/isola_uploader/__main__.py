@@ -3,6 +3,7 @@
     capture     the archive of a container's upper layer, into a folder of the pod
     upload      that archive into the bucket, and all of it into the log
     remove      the object out of the bucket
+    expire      every object that has had its time out of the bucket
     inventory   what is in the bucket, a JSON object a line
 
 All but `inventory` may be killed at any point, and are then to be run again. They end with 0 once
@@ -26,11 +27,13 @@ import structlog
 from isola_bucket.connection import connected
 from isola_bucket.errors import AddressError, BucketError
 from isola_bucket.port import Bucket
+from isola_lifecycle import naming
 from isola_lifecycle.errors import LifecycleError, NotFoundError
 from isola_store.client import KubernetesClient
 from isola_store.kubernetes import KubernetesSnapshots
 from isola_uploader import manifest
 from isola_uploader.capture import capture
+from isola_uploader.expiry import Sweeper
 from isola_uploader.inventory import lines
 from isola_uploader.journal import Journal
 from isola_uploader.removal import Remover
@@ -72,6 +75,16 @@ async def run_remove(settings: Settings) -> None:
             await Remover(bucket, settings.namespace, journal).run()
 
 
+async def run_expire(settings: Settings) -> None:
+    """Remove what has had its time."""
+    async with (
+        _bucket(settings) as bucket,
+        await KubernetesClient.connect(settings.kubeconfig or None) as client,
+    ):
+        store = KubernetesSnapshots(client, settings.namespace)
+        await Sweeper(bucket, naming.object_prefix(settings.namespace), store, utc_now).run()
+
+
 async def run_inventory(settings: Settings) -> None:
     """Print what is in the bucket."""
     async with _bucket(settings) as bucket:
@@ -94,6 +107,7 @@ async def _journal(settings: Settings) -> AsyncGenerator[Journal]:
 _COMMANDS: dict[str, Callable[[Settings], Coroutine[None, None, None]]] = {
     "upload": run_upload,
     "remove": run_remove,
+    "expire": run_expire,
     "inventory": run_inventory,
 }
 

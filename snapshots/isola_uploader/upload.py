@@ -19,7 +19,15 @@ from pathlib import Path
 
 import structlog
 
-from isola_bucket.contents import ZSTD, Contents, DamagedError, Origin, contents_of, metadata_of
+from isola_bucket.contents import (
+    EXPIRES_AT,
+    ZSTD,
+    Contents,
+    DamagedError,
+    Origin,
+    contents_of,
+    metadata_of,
+)
 from isola_bucket.errors import (
     AccessError,
     BucketError,
@@ -103,7 +111,7 @@ class Uploader:
             if stored is None:
                 stored = await self._brought(snapshot, state, shelf, progress)
                 took = self.seconds() - began
-            item = self._object(snapshot, stored, took)
+            item = _object(stored, took)
             await self.journal.say(lambda now: uploading.stored(now, item))
         except (BucketError, ChangedError, GivenUpError) as error:
             reason, message = _explained(error, shelf.key)
@@ -129,6 +137,8 @@ class Uploader:
         plan = Plan(page.stored_bytes, self.part_bytes)
         file = File(path=self.folder / manifest.ARCHIVE, plan=plan, sha256=page.stored_sha256)
         metadata = _metadata(snapshot, state.source or Source(), page, plan)
+        if lasts := snapshot.spec.get("objectTTLSeconds"):
+            metadata[EXPIRES_AT] = encode_time(self.clock() + timedelta(seconds=lasts))
         for _ in range(_BEGINNINGS):
             upload, arrived = await self._upload(shelf, state, file, metadata)
             await progress.begin(_told_of(upload, file, arrived))
@@ -174,23 +184,6 @@ class Uploader:
                 " snapshotName, or say that this one replaces it (replace: true)",
             )
 
-    def _object(
-        self, snapshot: Snapshot, stored: Stored, seconds: float | None
-    ) -> uploading.Object:
-        contents = contents_of(stored.metadata)
-        lasts = snapshot.spec.get("objectTTLSeconds")
-        return uploading.Object(
-            key=stored.key,
-            archive=Archive(contents.size_bytes, contents.sha256),
-            size_bytes=stored.size_bytes,
-            sha256=contents.stored_sha256,
-            compression=contents.compression,
-            tag=stored.tag,
-            parts=int(stored.metadata.get("parts", "0")),
-            seconds=seconds,
-            expires_at=encode_time(self.clock() + timedelta(seconds=lasts)) if lasts else "",
-        )
-
     async def _tidy(self, snapshot: Snapshot) -> None:
         """Leave no part, and no object of a snapshot that is none."""
         shelf = Shelf(self.bucket, key_of(snapshot, self.namespace))
@@ -230,6 +223,21 @@ def _metadata(snapshot: Snapshot, source: Source, page: Manifest, plan: Plan) ->
         ),
     )
     return {**metadata_of(contents), "parts": str(plan.count)}
+
+
+def _object(stored: Stored, seconds: float | None) -> uploading.Object:
+    contents = contents_of(stored.metadata)
+    return uploading.Object(
+        key=stored.key,
+        archive=Archive(contents.size_bytes, contents.sha256),
+        size_bytes=stored.size_bytes,
+        sha256=contents.stored_sha256,
+        compression=contents.compression,
+        tag=stored.tag,
+        parts=int(stored.metadata.get("parts", "0")),
+        seconds=seconds,
+        expires_at=stored.metadata.get(EXPIRES_AT, ""),
+    )
 
 
 def _told_of(upload: Upload, file: File, arrived: dict[int, Part]) -> uploading.Upload:

@@ -1,7 +1,7 @@
 """Figures of one run on the local cluster, as ratios against what Kubernetes alone does.
 
     make bench                                    # everything
-    python tests/benchmarks [life|network|transfer|crowd] ...
+    python tests/benchmarks [life|network|transfer|crowd|snapshots] ...
 
 Each pair is measured in turn, A B A B …, on the same cluster, and its median is quoted. Absolute
 figures are the machine's; the ratios are ours. Nothing is asserted.
@@ -14,7 +14,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks import crowd, life, network, transfer
+from benchmarks import crowd, life, network, snapshots, transfer
 from benchmarks.figures import machine
 from support.cluster import up
 
@@ -23,6 +23,7 @@ BENCHMARKS = {
     "network": network.measure,
     "transfer": transfer.measure,
     "crowd": crowd.measure,
+    "snapshots": snapshots.measure,
 }
 
 if __name__ == "__main__":

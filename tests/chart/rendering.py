@@ -47,7 +47,12 @@ class Manifests:
             item["metadata"]["name"]: item["spec"]["template"]["spec"]
             for item in self.of("Deployment")
         }
-        return workloads | {pod["metadata"]["name"]: pod["spec"] for pod in self.of("Pod")}
+        timed = {
+            item["metadata"]["name"]: item["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+            for item in self.of("CronJob")
+        }
+        pods = {pod["metadata"]["name"]: pod["spec"] for pod in self.of("Pod")}
+        return workloads | timed | pods
 
     def environment(self, deployment: str) -> dict[str, str | None]:
         """Return a Deployment's variables; what comes by reference is None."""

@@ -65,6 +65,25 @@ EGRESS = ADDRESS | {
 REPLICAS = {grant(RELEASE_NAMESPACE, "discovery.k8s.io", "endpointslices", "list")}
 WITH_EGRESS = {"egress": {"enabled": True}}
 WITH_EXPORTER = {"exporter": {"enabled": True, "endpoint": "http://collector:4318"}}
+WITH_SNAPSHOTS = {
+    "operator": {
+        "sandboxRuntime": {
+            "rootfssnapshot": {
+                "enabled": True,
+                "storage": {
+                    "type": "s3",
+                    "s3": {
+                        "bucket": "b",
+                        "region": "r",
+                        "accessKeyId": "i",
+                        "secretAccessKey": "s",
+                    },
+                },
+            }
+        }
+    }
+}
+WITH_EVERYTHING = WITH_EXPORTER | WITH_EGRESS | WITH_SNAPSHOTS
 
 
 def granted(manifests: Manifests) -> dict[str, set[Grant]]:
@@ -210,7 +229,7 @@ def test_each_pod_runs_as_the_account_that_was_granted_its_rights(chart: Chart) 
 
 
 def test_every_pod_is_an_ordinary_user_under_the_runtime_s_seccomp_profile(chart: Chart) -> None:
-    for name, spec in chart.render(WITH_EXPORTER | WITH_EGRESS).pod_specs().items():
+    for name, spec in chart.render(WITH_EVERYTHING).pod_specs().items():
         low_ports = {"name": "net.ipv4.ip_unprivileged_port_start", "value": "0"}
         more = {"sysctls": [low_ports]} if name == "isola-egress" else {}
         assert spec["securityContext"] == {
@@ -223,7 +242,7 @@ def test_every_pod_is_an_ordinary_user_under_the_runtime_s_seccomp_profile(chart
 
 
 def test_every_container_can_neither_write_to_its_root_nor_gain_a_privilege(chart: Chart) -> None:
-    for spec in chart.render(WITH_EXPORTER | WITH_EGRESS).pod_specs().values():
+    for spec in chart.render(WITH_EVERYTHING).pod_specs().values():
         for container in [*spec.get("initContainers", []), *spec["containers"]]:
             assert container["securityContext"] == {
                 "allowPrivilegeEscalation": False,
@@ -233,8 +252,31 @@ def test_every_container_can_neither_write_to_its_root_nor_gain_a_privilege(char
 
 
 def test_no_pod_touches_its_node(chart: Chart) -> None:
-    for spec in chart.render(WITH_EXPORTER | WITH_EGRESS).pod_specs().values():
+    for spec in chart.render(WITH_EVERYTHING).pod_specs().values():
         assert not {"hostNetwork", "hostPID", "hostIPC"} & spec.keys()
-        assert all(volume.keys() == {"name", "emptyDir"} for volume in spec["volumes"])
+        assert all(volume.keys() == {"name", "emptyDir"} for volume in spec.get("volumes", ()))
         for container in spec["containers"]:
             assert all("hostPort" not in port for port in container.get("ports", []))
+
+
+def test_what_expires_is_removed_with_the_uploader_s_rights_and_credentials(chart: Chart) -> None:
+    manifests = chart.render(WITH_SNAPSHOTS)
+    expiry = manifests.pod_specs()["isola-snapshot-expiry"]
+    (binding,) = (
+        item
+        for item in manifests.of("RoleBinding")
+        if item["metadata"]["name"] == "isola-snapshot-uploader"
+    )
+    assert binding["subjects"][0]["name"] == expiry["serviceAccountName"]
+    (secret,) = manifests.of("Secret")
+    (container,) = expiry["containers"]
+    assert container["args"] == ["expire"]
+    assert container["envFrom"] == [{"secretRef": {"name": secret["metadata"]["name"]}}]
+    assert "s" not in [variable["value"] for variable in container["env"]]
+
+
+def test_nothing_expires_where_that_is_switched_off(chart: Chart) -> None:
+    off = {"expiry": {"enabled": False}}
+    snapshots = WITH_SNAPSHOTS["operator"]["sandboxRuntime"]["rootfssnapshot"] | off
+    values = {"operator": {"sandboxRuntime": {"rootfssnapshot": snapshots}}}
+    assert chart.render(values).of("CronJob") == []

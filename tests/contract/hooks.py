@@ -43,8 +43,9 @@ def before_call(_: Any, case: Any, __: Any) -> None:
         case.body["timeoutSeconds"] = 1 + number % _LONGEST_SECONDS  # so that every stream ends
         if number % 4:
             case.body["args"] = _COMMANDS[number % len(_COMMANDS)]
-    if name in ("writeCommandStdin", "closeCommandStdin") and number % 2:
-        case.path_parameters |= _reader()
+    if name in ("writeCommandStdin", "closeCommandStdin", "killCommand") and number % 2:
+        reader = _reader()
+        case.path_parameters |= {each: reader[each] for each in case.path_parameters}
     if name in ("changeSandbox", "deleteSandbox") and case.path_parameters["id"] == _SANDBOX:
         case.path_parameters["id"] = _mortal()
 
@@ -61,7 +62,7 @@ def _id(case: Any) -> str:
 
 def _reader() -> dict[str, str]:
     """Start a command that reads until its input ends; others have ended when they are asked."""
-    body = {"args": ["cat"], "timeoutSeconds": 60}
+    body = {"args": ["cat"], "timeoutSeconds": 10}
     started = httpx.post(os.environ["COMMANDS"], json=body).raise_for_status()
     return {"sandboxId": _SANDBOX, "commandId": started.json()["id"]}
 

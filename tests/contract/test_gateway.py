@@ -82,12 +82,14 @@ class Fronts:
         beyond, onwards = await asyncio.open_connection(self._sidecar, SIDECAR_PORT)
         both = (_piped(reader, onwards), _piped(beyond, writer))
         tasks = [asyncio.create_task(each) for each in both]
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        # The test's end cancels this; asyncio's streams take that for a failure.
+        with suppress(asyncio.CancelledError):
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
         for each in (onwards, writer):
             each.close()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     def close(self) -> None:
         for server in self._servers:

@@ -83,6 +83,8 @@ def test_a_sidecar_that_was_killed_comes_back_and_is_known_again(
     commands = f"/sandboxes/{sandbox.id}/commands"
 
     def forgotten() -> bool:
+        seen = http.get(f"/sandboxes/{sandbox.id}").json()
+        assert seen["status"] in {"Pending", "Running"}, seen
         # A new one knows nothing of the command that killed the one before.
         listed = http.get(commands)
         return listed.is_success and not listed.json()["commands"]

@@ -66,7 +66,7 @@ class Scene:
         draft = Draft(name=unique("exporter"), spec=SPEC, request_id="r-1", traceparent=TRACEPARENT)
         return await self.store.create(draft)
 
-    async def until(self, done: Callable[[], bool], seconds: float = 90) -> None:
+    async def until(self, done: Callable[[], bool], seconds: float = 240) -> None:
         async with asyncio.timeout(seconds):
             while not done():  # noqa: ASYNC110 - it is in other processes
                 await asyncio.sleep(0.05)
@@ -76,9 +76,7 @@ class Scene:
         await self.until(self.exporter.ready)
 
     async def recorded(self, sandbox: Sandbox, about: str) -> None:
-        await self.until(
-            lambda: any(e.type == about for e in self.logs.get(sandbox.uid, ())), seconds=180
-        )
+        await self.until(lambda: any(e.type == about for e in self.logs.get(sandbox.uid, ())))
 
     async def live(
         self,

@@ -106,7 +106,7 @@ async def test_killing_everybody_at_random_loses_and_disorders_nothing(
                 victim.start()
         roots = {Ids(sandbox.uid).span(Kind.LIFE, 1) for sandbox in sandboxes}
         await scene.until(
-            lambda: roots <= {int(span["spanId"], 16) for span in scene.collector.spans()}, 90
+            lambda: roots <= {int(span["spanId"], 16) for span in scene.collector.spans()}
         )
     for sandbox in sandboxes:
         archived = whole(await scene.records.read(sandbox.name, sandbox.uid))

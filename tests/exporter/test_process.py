@@ -14,7 +14,7 @@ import pytest
 from exporter.scene import TRACEPARENT, Exporter, Scene, assert_told
 from isola_exporter.model import Ids, Kind
 
-pytestmark = pytest.mark.apiserver
+pytestmark = [pytest.mark.apiserver, pytest.mark.timeout(600)]
 
 
 async def test_a_life_is_a_trace_whose_spans_are_its_states_and_whose_records_are_its_log(

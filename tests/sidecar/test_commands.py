@@ -230,6 +230,7 @@ def test_the_list_names_every_command(client: Client) -> None:
         pytest.param({"args": ["a"], "env": {"A=B": ""}}, "body.env", id="env name with ="),
         pytest.param({"args": ["a"], "env": []}, "body.env", id="env no object"),
         pytest.param({"args": ["a"], "cwd": 1}, "body.cwd", id="cwd no string"),
+        pytest.param({"args": ["a"], "$schema": {}}, "body.$schema", id="schema no string"),
         pytest.param({"args": ["a"], "timeoutSeconds": 0}, "body.timeoutSeconds", id="no time"),
         pytest.param({"args": ["a"], "timeoutSeconds": 1.5}, "body.timeoutSeconds", id="float"),
         pytest.param({"args": ["a"], "timeoutSeconds": True}, "body.timeoutSeconds", id="bool"),

@@ -80,6 +80,7 @@ class Reason(StrEnum):
     TIME_TO_LIVE_EXCEEDED = "TimeToLiveExceeded"
     OBJECT_REMOVED = "ObjectRemoved"
     OBJECT_MISSING = "ObjectMissing"
+    OBJECT_EXPIRED = "ObjectExpired"
     REMOVAL_FAILED = "RemovalFailed"
     LOG_ROLLED_OVER = "LogRolledOver"
     RECORD_NOT_WRITTEN = "RecordNotWritten"
@@ -242,7 +243,12 @@ CATALOGUE: tuple[Meaning[Type, Reason, Key], ...] = (
         Type.DELETED,
         "the object is not in the bucket any more; False: it could not be removed, or nobody knows",
         (UPLOADER, OPERATOR),
-        (Reason.OBJECT_REMOVED, Reason.OBJECT_MISSING, Reason.OBJECT_REPLACED),
+        (
+            Reason.OBJECT_REMOVED,
+            Reason.OBJECT_MISSING,
+            Reason.OBJECT_REPLACED,
+            Reason.OBJECT_EXPIRED,
+        ),
         (Reason.REMOVAL_FAILED,),
         (Key.KEY,),
     ),
