@@ -18,7 +18,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 from isola_exporter import probes
 from isola_exporter.backlog import Backlog
 from isola_exporter.delivery import Delivery
-from isola_exporter.following import Following
+from isola_exporter.following import STORIES, Following
 from isola_exporter.measuring import Measuring
 from isola_exporter.otlp import OtlpSink
 from isola_exporter.settings import Settings, SettingsError, settings_from
@@ -42,7 +42,8 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         await stack.enter_async_context(client)
         woken = asyncio.Event()
         following = Following(client, settings.namespace, backlog, utc_now, woken.set)
-        measuring = Measuring(resource if "metrics" in settings.signals else None, following.census)
+        exported = resource if "metrics" in settings.signals else None
+        measuring = Measuring(exported, STORIES, following.census)
         stack.push_async_callback(asyncio.to_thread, measuring.close)
         sink = OtlpSink(resource, settings.signals, settings.version)
         stack.callback(sink.close)

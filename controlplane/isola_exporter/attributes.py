@@ -2,40 +2,26 @@
 
 from __future__ import annotations
 
-from isola_exporter.model import Attributes, Severity, Subject
-from isola_lifecycle import naming
-from isola_lifecycle.log import Condition, Status
-from isola_lifecycle.sandbox.conditions import Key, Reason, Type
-from isola_lifecycle.sandbox.fold import State
+from typing import Any
 
-# Keys of `data` for which the conventions have a word too.
-_WORDS: dict[str, str] = {
-    Key.CONTAINER: "k8s.container.name",
-    Key.EXIT_CODE: "process.exit.code",
-    Key.POD_IP: "k8s.pod.ip",
-}
-
-# What comes with every ordinary end and is nobody's trouble.
-_ORDINARY = frozenset({Reason.COMPLETED, Reason.SANDBOX_ENDED})
+from isola_exporter.model import Attributes
+from isola_exporter.stories import Subject
+from isola_lifecycle.log import Condition
 
 
-def of_subject(subject: Subject, state: State) -> dict[str, str | int]:
-    """Return what every span and record of a life says of its sandbox."""
-    known: dict[str, str | int] = {
-        "isola.sandbox.name": subject.name,
-        "isola.sandbox.uid": subject.uid,
+def of_subject(subject: Subject, state: Any) -> dict[str, str | int]:
+    """Return what every span and record of a life says of its object."""
+    story = subject.story
+    return {
+        f"isola.{story.noun}.name": subject.name,
+        f"isola.{story.noun}.uid": subject.uid,
         "isola.state": state.phase.value,
         "k8s.namespace.name": subject.namespace,
+        **story.about(subject.name, state),
     }
-    if state.pod_uid:
-        known["k8s.pod.name"] = naming.pod_name(subject.name)
-        known["k8s.pod.uid"] = state.pod_uid
-    if state.node:
-        known["k8s.node.name"] = state.node
-    return known
 
 
-def of_entry(subject: Subject, state: State, entry: Condition) -> Attributes:
+def of_entry(subject: Subject, state: Any, entry: Condition) -> Attributes:
     """Return the attributes of an entry's record: with them and its message nothing is lost."""
     told: dict[str, str | int] = of_subject(subject, state)
     told |= {
@@ -51,17 +37,6 @@ def of_entry(subject: Subject, state: State, entry: Condition) -> Attributes:
         told["isola.request_id"] = entry.request_id
     for key, value in entry.data.items():
         told[f"isola.data.{key}"] = value
-        if word := _WORDS.get(key):
+        if word := subject.story.words.get(key):
             told[word] = int(value) if value.isdecimal() else value
     return told
-
-
-def severity(entry: Condition) -> Severity:
-    """Return how much an entry is worth a look."""
-    if entry.type == Type.SUCCEEDED and entry.status == Status.FALSE:
-        return Severity.ERROR
-    if entry.type == Type.CONTAINER_EXITED:
-        return Severity.INFO if entry.reason == Reason.COMPLETED else Severity.WARN
-    if entry.status == Status.TRUE or entry.reason in _ORDINARY:
-        return Severity.INFO
-    return Severity.WARN

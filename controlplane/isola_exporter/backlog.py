@@ -17,10 +17,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from isola_exporter.model import Item, Measurement, Subject
-from isola_exporter.telling import Telling, told
+from isola_exporter.model import Item, Measurement
+from isola_exporter.stories import Subject
+from isola_exporter.telling import Telling, begun, told
 from isola_lifecycle.log import Condition
-from isola_lifecycle.sandbox.conditions import Type
 
 # An archive's piece is written before the entries leave the object; it arrives a moment later.
 PATIENCE = timedelta(seconds=30)
@@ -83,7 +83,7 @@ class Backlog:
         self._started = started
         self._lives: dict[str, Life] = {}
         self._waiting: dict[str, None] = {}  # lives that may have something to tell, in order
-        self._over: dict[str, datetime] = {}  # told to their end, and when that was
+        self._over: dict[str, Telling] = {}  # told to their end
         self.pending = 0
         self.gaps = 0
 
@@ -91,9 +91,9 @@ class Backlog:
         """Take entries of a life, oldest first; those that are known already change nothing."""
         horizon = now - self._window
         entries = tuple(entries)
-        if subject.uid in self._over or self._is_long_over(subject.uid, entries, horizon):
+        life = self._life(subject, entries, horizon)
+        if life is None:
             return
-        life = self._lives.setdefault(subject.uid, Life(Telling(subject), horizon))
         for entry in entries:
             if entry.sequence > life.telling.sequence and entry.sequence not in life.pending:
                 life.pending[entry.sequence] = entry
@@ -128,12 +128,12 @@ class Backlog:
             for sequence in done:
                 del life.pending[sequence]
             self.pending -= len(done)
-            if telling.state.terminated and telling.at:
-                self.pending -= len(life.pending)
-                self._over[uid] = telling.at
-                del self._lives[uid], self._waiting[uid]
-            elif not life.pending:
-                del self._waiting[uid]
+            if life.pending:
+                continue
+            del self._waiting[uid]
+            if telling.over:
+                self._over[uid] = telling
+                del self._lives[uid]
 
     def oldest(self) -> datetime | None:
         """Return the time of the oldest entry that waits, or None."""
@@ -145,22 +145,35 @@ class Backlog:
         """Drop what nothing more will come of: lives that are over, or gone from the cluster.
 
         Args:
-            present: UIDs of the sandboxes that are there.
+            present: UIDs of the objects that are there.
             now: Only what is older than the window is dropped: should an archive show it again,
                 it counts as delivered.
         """
         horizon, there = now - self._window, set(present)
-        self._over = {uid: at for uid, at in self._over.items() if at >= horizon}
+        self._over = {uid: t for uid, t in self._over.items() if t.at and t.at >= horizon}
         for uid, life in list(self._lives.items()):
             idle = life.telling.at is not None and life.telling.at < horizon
             if idle and not life.pending and uid not in there:
                 del self._lives[uid]
 
-    def _is_long_over(self, uid: str, entries: Sequence[Condition], horizon: datetime) -> bool:
-        # Most of an archive: not worth the memory.
-        if not entries or uid in self._lives or entries[-1].type != Type.TERMINATED:
-            return False
-        return entries[-1].last_transition_time < horizon
+    def _life(
+        self, subject: Subject, entries: Sequence[Condition], horizon: datetime
+    ) -> Life | None:
+        """Return the life that entries belong to, or None where they change nothing."""
+        uid = subject.uid
+        if life := self._lives.get(uid):
+            return life
+        telling = self._over.get(uid)
+        if telling is None:
+            if _is_long_over(subject, entries, horizon):
+                return None
+            telling = begun(subject)
+        elif not any(entry.sequence > telling.sequence for entry in entries):
+            return None
+        else:
+            del self._over[uid]  # its archive was given up: that comes after the end
+        life = self._lives[uid] = Life(telling, horizon)
+        return life
 
     def _tellable(self, life: Life, now: datetime) -> list[Condition]:
         ready = life.ready()
@@ -181,3 +194,10 @@ class Backlog:
         if at < self._started:
             return (item for item in items if not isinstance(item, Measurement))
         return items
+
+
+def _is_long_over(subject: Subject, entries: Sequence[Condition], horizon: datetime) -> bool:
+    # Most of an archive: not worth the memory.
+    if not entries or entries[-1].last_transition_time >= horizon:
+        return False
+    return subject.story.over(subject.story.projection.fold(entries))

@@ -1,4 +1,4 @@
-"""From the API server into the backlog: live sandboxes, and the archive of their logs.
+"""From the API server into the backlog: live objects, and the archive of their logs.
 
 Back-pressure reaches as far as the watch: when too much waits for delivery, nothing more is read
 until most of it has gone. What happens meanwhile is in the logs, and is read then.
@@ -15,15 +15,20 @@ from datetime import datetime
 from typing import Any
 
 from isola_exporter.backlog import Backlog
-from isola_exporter.model import Subject
+from isola_exporter.sandboxes import SANDBOX
+from isola_exporter.snapshots import SNAPSHOT
+from isola_exporter.stories import Story, Subject
 from isola_lifecycle import archive
 from isola_lifecycle.codec import decode_segment
 from isola_lifecycle.log import Condition
-from isola_lifecycle.sandbox.conditions import Phase
-from isola_lifecycle.sandbox.fold import fold
 from isola_store.client import KubernetesClient
+from isola_store.kubernetes import decode, path_of
+from isola_store.port import Logged
 from isola_store.records import records_path
-from isola_store.reflector import Reflector, sandbox_reflector
+from isola_store.reflector import Reflector
+
+# What is told of: a kind more is a line here.
+STORIES = (SANDBOX, SNAPSHOT)
 
 # An entry takes about a kilobyte of memory.
 MOST_PENDING = 100_000
@@ -50,7 +55,7 @@ class Following:
 
     Args:
         client: Where from.
-        namespace: Where the sandboxes live.
+        namespace: Where the objects live.
         backlog: What learns of them.
         clock: Tells the time, UTC.
         wake: Called when there may be something to deliver.
@@ -64,34 +69,39 @@ class Following:
         clock: Callable[[], datetime],
         wake: Callable[[], None],
     ) -> None:
-        self._sandboxes = sandbox_reflector(client, namespace)
-        self._records = Reflector(client, records_path(namespace), self._piece)
         self._backlog = backlog
         self._namespace = namespace
         self._clock = clock
         self._wake = wake
-        self._sandboxes.subscribe(self._look)
+        self._objects = {story: self._copy(client, story) for story in STORIES}
+        self._records = [self._archive(client, story) for story in STORIES]
+
+    @property
+    def _copies(self) -> tuple[Reflector[Any], ...]:
+        return (*self._records, *self._objects.values())
 
     @property
     def synced(self) -> bool:
         """Return whether everything that is there has been read once."""
-        return self._sandboxes.synced and self._records.synced
+        return all(copy.synced for copy in self._copies)
 
     async def wait_synced(self) -> None:
         """Return once everything that is there has been read."""
-        await self._sandboxes.wait_synced()
-        await self._records.wait_synced()
+        for copy in self._copies:
+            await copy.wait_synced()
 
-    def census(self) -> Mapping[str, int]:
-        """Return how many sandboxes there are in each state."""
-        found = Counter(fold(sandbox.log).phase for sandbox in self._sandboxes.list())
-        return {phase.value: found[phase] for phase in Phase}
+    def census(self, story: Story) -> Mapping[str, int]:
+        """Return how many objects of a kind there are in each state."""
+        fold = story.projection.fold
+        found = Counter(fold(item.log).phase for item in self._objects[story].list())
+        return {phase.value: found[phase] for phase in story.phases}
 
     async def run(self) -> None:
         """Follow until cancelled."""
         async with asyncio.TaskGroup() as group:
-            for work in (self._follow(self._records), self._follow(self._sandboxes), self._sweep()):
-                group.create_task(work)
+            group.create_task(self._sweep())
+            for copy in self._copies:
+                group.create_task(self._follow(copy))
 
     async def _follow(self, copy: Reflector[Any]) -> None:
         while True:
@@ -109,19 +119,29 @@ class Following:
     async def _sweep(self) -> None:
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
-            present = (sandbox.uid for sandbox in self._sandboxes.list())
+            present = (item.uid for copy in self._objects.values() for item in copy.list())
             self._backlog.forget(present, now=self._clock())
 
-    def _look(self, name: str) -> None:
-        if sandbox := self._sandboxes.get(name):
-            self._learn(sandbox.subject, sandbox.log)
+    def _copy(self, client: KubernetesClient, story: Story) -> Reflector[Logged]:
+        path = path_of(story.resource, self._namespace)
+        copy = Reflector(client, path, lambda item: decode(item, Logged), lenient=True)
 
-    def _piece(self, item: Mapping[str, Any]) -> Piece:
-        segment = decode_segment(item["spec"])
-        self._learn(segment.subject, segment.entries)
-        return Piece(item["metadata"]["name"])
+        def look(name: str) -> None:
+            if item := copy.get(name):
+                self._learn(story, item.subject, item.log)
 
-    def _learn(self, of: archive.Subject, entries: Iterable[Condition]) -> None:
-        subject = Subject(uid=of.uid, name=of.name, namespace=self._namespace)
+        copy.subscribe(look)
+        return copy
+
+    def _archive(self, client: KubernetesClient, story: Story) -> Reflector[Piece]:
+        def piece(item: Mapping[str, Any]) -> Piece:
+            segment = decode_segment(item["spec"], story.resource)
+            self._learn(story, segment.subject, segment.entries)
+            return Piece(item["metadata"]["name"])
+
+        return Reflector(client, records_path(self._namespace, story.resource), piece)
+
+    def _learn(self, story: Story, of: archive.Subject, entries: Iterable[Condition]) -> None:
+        subject = Subject(uid=of.uid, name=of.name, namespace=self._namespace, story=story)
         self._backlog.learn(subject, entries, now=self._clock())
         self._wake()

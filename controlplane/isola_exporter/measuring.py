@@ -7,6 +7,7 @@ for Prometheus has none, therefore two libraries.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
@@ -17,14 +18,13 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.trace import NonRecordingSpan, set_span_in_context
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from isola_exporter.metrics import METRICS, TRANSITIONS, Metric
+from isola_exporter.metrics import METRICS, Metric
 from isola_exporter.model import Item, Measurement
 from isola_exporter.otlp import SCOPE, context_of
+from isola_exporter.stories import Story
 from isola_lifecycle.log import Status
-from isola_lifecycle.sandbox.conditions import CATALOGUE
 
-CURRENT = "isola.life.current"
-Census = Callable[[], Mapping[str, int]]
+Census = Callable[[Story], Mapping[str, int]]
 
 
 class Measuring:
@@ -32,22 +32,23 @@ class Measuring:
 
     Args:
         resource: What OTLP says of their origin, or None for no OTLP.
-        census: Counts the sandboxes by state.
+        stories: What is told of.
+        census: Counts the objects of a kind by state.
     """
 
-    def __init__(self, resource: Resource | None, census: Census) -> None:
+    def __init__(self, resource: Resource | None, stories: Sequence[Story], census: Census) -> None:
         self.registry = CollectorRegistry()
         self._census = census
         self._prometheus = {each.name: _collector(each, self.registry) for each in METRICS}
-        transitions: Any = self._prometheus[TRANSITIONS]
-        for row in CATALOGUE:
-            for status, reasons in ((Status.TRUE, row.true), (Status.FALSE, row.false)):
-                for reason in reasons:
-                    # A counter that begins with its first event hides that event from `rate`.
-                    transitions.labels(row.type.value, status.value, reason.value)
-        self._current = Gauge(
-            "isola_life_current", "Sandboxes by state.", ["state"], registry=self.registry
-        )
+        self._current: dict[Story, Gauge] = {}
+        for story in stories:
+            self._show_zeros(story)
+            self._current[story] = Gauge(
+                story.metrics.current.replace(".", "_"),
+                _counted(story),
+                ["state"],
+                registry=self.registry,
+            )
         readers = [PeriodicExportingMetricReader(OTLPMetricExporter())] if resource else []
         self._provider = MeterProvider(
             metric_readers=readers, resource=resource or Resource.get_empty()
@@ -65,9 +66,13 @@ class Measuring:
                     explicit_bucket_boundaries_advisory=each.buckets,
                 ).record
             )
-        meter.create_observable_gauge(
-            CURRENT, [self._observed], unit="1", description="Sandboxes by state."
-        )
+        for story in stories:
+            meter.create_observable_gauge(
+                story.metrics.current,
+                [partial(self._observed, story)],
+                unit="1",
+                description=_counted(story),
+            )
 
     def measure(self, items: Sequence[Item]) -> None:
         """Count the measurements among `items`."""
@@ -77,12 +82,21 @@ class Measuring:
 
     def refresh(self) -> None:
         """Set what is counted when somebody asks."""
-        for state, count in self._census().items():
-            self._current.labels(state).set(count)
+        for story, gauge in self._current.items():
+            for state, count in self._census(story).items():
+                gauge.labels(state).set(count)
 
     def close(self) -> None:
         """Export what was measured last."""
         self._provider.shutdown()
+
+    def _show_zeros(self, story: Story) -> None:
+        # A counter that begins with its first event hides that event from `rate`.
+        transitions: Any = self._prometheus[story.metrics.transitions]
+        for row in story.catalogue:
+            for status, reasons in ((Status.TRUE, row.true), (Status.FALSE, row.false)):
+                for reason in reasons:
+                    transitions.labels(row.type.value, status.value, reason.value)
 
     def _take(self, item: Measurement) -> None:
         metric = _BY_NAME[item.metric]
@@ -101,11 +115,15 @@ class Measuring:
         else:
             child.observe(item.value, exemplar)
 
-    def _observed(self, _: CallbackOptions) -> Iterable[Observation]:
-        return [Observation(n, {"isola.state": state}) for state, n in self._census().items()]
+    def _observed(self, story: Story, _: CallbackOptions) -> Iterable[Observation]:
+        return [Observation(n, {"isola.state": state}) for state, n in self._census(story).items()]
 
 
 _BY_NAME = {metric.name: metric for metric in METRICS}
+
+
+def _counted(story: Story) -> str:
+    return f"Of every {story.resource.kind} there is, by state."
 
 
 def _collector(metric: Metric, registry: CollectorRegistry) -> Counter | Histogram:

@@ -1,7 +1,7 @@
 """What a log is exported as: spans, records and measurements, before any library's form of them.
 
 Ids are a function of the log alone, so that whatever is exported twice is recognisably the same:
-the trace is the sandbox's UID without its dashes, and a span is named by the entry it began with.
+the trace is the object's UID without its dashes, and a span is named by the entry it began with.
 """
 
 from __future__ import annotations
@@ -35,24 +35,9 @@ class Severity(StrEnum):
     ERROR = "ERROR"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Subject:
-    """Whose log it is.
-
-    Attributes:
-        uid: `metadata.uid`.
-        name: `metadata.name`.
-        namespace: `metadata.namespace`.
-    """
-
-    uid: str
-    name: str
-    namespace: str
-
-
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A span of somebody else's trace: the request that caused an entry.
+    """A span of another trace: the request that caused an entry, or the life it belongs to.
 
     Attributes:
         trace_id: 128 bits.
@@ -81,7 +66,7 @@ class Span:
         end: When it was over, never before that.
         error: What went wrong, or empty.
         attributes: By OpenTelemetry's semantic conventions, and `isola.*`.
-        links: The requests that caused it.
+        links: The requests that caused it, and what else it refers to.
         sequence: Of the entry that ended it.
     """
 
@@ -107,7 +92,7 @@ class Record:
         span_id: Of the state that the entry began or fell into.
         at: The entry's time.
         severity: How much it is worth a look.
-        name: `isola.sandbox.` and the entry's type.
+        name: What it is about and the entry's type: `isola.sandbox.Ready`.
         message: The entry's.
         attributes: As with spans, and the rest of the entry.
         sequence: The entry's.
@@ -152,7 +137,7 @@ class Ids:
     """The ids of one life.
 
     Attributes:
-        uid: The sandbox's.
+        uid: Of the object whose it is.
     """
 
     uid: str

@@ -15,31 +15,28 @@ One life:
     │   ├── create pod  ├── schedule  ├── start containers  ├── become ready
     ├── Running
     └── Terminating                                    or Succeeded, Failed
+
+    rootfs snapshot                                    Accepted … all is told
+    ├── Pending             └── create job
+    ├── Running             ├── capture  ├── upload
+    └── Succeeded                                      or Failed
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
-from isola_exporter import metrics
-from isola_exporter.attributes import of_entry, of_subject, severity
-from isola_exporter.model import Ids, Item, Kind, Link, Measurement, Record, Span, Subject, link_of
+from isola_exporter.attributes import of_entry, of_subject
+from isola_exporter.metrics import Value
+from isola_exporter.model import Ids, Item, Kind, Link, Measurement, Record, Span, link_of
+from isola_exporter.stories import Story, Subject
+from isola_lifecycle.catalogue import TRACEPARENT
 from isola_lifecycle.codec import encode
 from isola_lifecycle.log import Condition, Status
-from isola_lifecycle.sandbox.conditions import Key, Phase, Type
-from isola_lifecycle.sandbox.fold import State, evolve
-
-# Each milestone of a start, and the step that it ends.
-STEPS = {
-    Type.POD_CREATED: "create pod",
-    Type.SCHEDULED: "schedule",
-    Type.STARTED: "start containers",
-    Type.READY: "become ready",
-}
-_MILESTONES = (Type.ACCEPTED, *STEPS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +47,7 @@ class Open:
         name: For people.
         began: Sequence of the entry that began it.
         start: When.
-        links: The requests that caused it.
+        links: The requests that caused it, and what else it refers to.
     """
 
     name: str
@@ -65,7 +62,7 @@ class Telling:
 
     Attributes:
         subject: Whose.
-        state: What the log amounts to.
+        state: What the log amounts to: a state of the subject's projection.
         sequence: Of the last entry told, 0 for none.
         at: The latest time that the log has shown, or None.
         life: The life, or None before the first entry and after the last.
@@ -74,10 +71,11 @@ class Telling:
         writes: How many writes the entries came in: those of one write have one time.
         size: Bytes of the entries.
         written: Time of the last write.
+        over: Whether it was told to its end.
     """
 
     subject: Subject
-    state: State = field(default_factory=State)
+    state: Any
     sequence: int = 0
     at: datetime | None = None
     life: Open | None = None
@@ -86,6 +84,12 @@ class Telling:
     writes: int = 0
     size: int = 0
     written: datetime | None = None
+    over: bool = False
+
+    @property
+    def story(self) -> Story:
+        """Return what it is told as."""
+        return self.subject.story
 
     @property
     def ids(self) -> Ids:
@@ -99,6 +103,11 @@ class Telling:
         return self.ids.span(kind, span.began)
 
 
+def begun(subject: Subject) -> Telling:
+    """Return a life of which nothing is told as yet."""
+    return Telling(subject, subject.story.projection.initial)
+
+
 def tell(telling: Telling, entries: Iterable[Condition]) -> tuple[Telling, tuple[Item, ...]]:
     """Return the life with more entries told, oldest first, and what they give."""
     items: list[Item] = []
@@ -110,21 +119,23 @@ def tell(telling: Telling, entries: Iterable[Condition]) -> tuple[Telling, tuple
 
 def told(before: Telling, entry: Condition) -> tuple[Telling, tuple[Item, ...]]:
     """Return the life with one more entry told, and what that entry gives."""
+    story = before.story
     after = _opened(_advanced(before, entry), before.state.phase, entry)
     record = Record(
         trace_id=after.ids.trace,
         span_id=after.id_of(Kind.STATE, after.phase),
         at=entry.last_transition_time,
-        severity=severity(entry),
-        name=f"isola.sandbox.{entry.type}",
+        severity=story.severity(entry),
+        name=f"isola.{story.noun}.{entry.type}",
         message=entry.message,
         attributes=of_entry(before.subject, after.state, entry),
         sequence=entry.sequence,
     )
-    ended = tuple(_ended(before, after, entry))
+    over = story.over(after.state) and not before.over
+    ended = tuple(_ended(before, after, entry, over=over))
     measured = tuple(_measured(after, record, ended, entry))
-    if after.state.terminated:
-        after = replace(after, life=None, phase=None, step=None)
+    if over:
+        after = replace(after, over=True, life=None, phase=None, step=None)
     return after, (record, *ended, *measured)
 
 
@@ -133,7 +144,7 @@ def _advanced(before: Telling, entry: Condition) -> Telling:
     time = entry.last_transition_time
     return replace(
         before,
-        state=evolve(before.state, entry),
+        state=before.story.projection.evolve(before.state, entry),
         sequence=entry.sequence,
         at=max(before.at or time, time),
         writes=before.writes + (time != before.written),
@@ -142,37 +153,40 @@ def _advanced(before: Telling, entry: Condition) -> Telling:
     )
 
 
-def _opened(telling: Telling, phase_before: Phase, entry: Condition) -> Telling:
+def _opened(telling: Telling, phase_before: str, entry: Condition) -> Telling:
     """Return the life with the spans that are open after `entry`."""
-    if telling.state.terminated and telling.life is None and telling.sequence > 1:
-        return telling  # told to its end before: nothing opens again
+    if telling.over:
+        return telling  # nothing opens again
     at = telling.at or entry.last_transition_time
-    links = link_of(entry.data.get(Key.TRACEPARENT, ""), entry.sequence)
+    links = (
+        *link_of(entry.data.get(TRACEPARENT, ""), entry.sequence),
+        *telling.story.links(entry),
+    )
     began = Open(name="", began=entry.sequence, start=at, links=links)
-    life = telling.life or replace(began, name="sandbox", links=())
+    life = telling.life or replace(began, name=telling.story.title, links=())
     phase, step = telling.phase, telling.step
     if phase is None or telling.state.phase != phase_before:
         phase, step = replace(began, name=telling.state.phase), None
-    if name := _step_begun_by(entry, telling.state):
+    if name := _step_begun_by(entry, telling):
         step = replace(began, name=name, links=())
+    elif entry.status == Status.TRUE and entry.type in telling.story.steps:
+        step = None  # that was the last one
     return replace(telling, life=replace(life, links=(*life.links, *links)), phase=phase, step=step)
 
 
-def _step_begun_by(entry: Condition, state: State) -> str:
+def _step_begun_by(entry: Condition, telling: Telling) -> str:
     """Return the name of the step that begins with `entry`, or empty."""
-    reached = entry.status == Status.TRUE and entry.type in _MILESTONES[:-1]
-    if not reached or state.ever_ready or state.phase != Phase.PENDING:
+    if entry.status != Status.TRUE or not telling.story.starting(telling.state):
         return ""
-    following = _MILESTONES[_MILESTONES.index(Type(entry.type)) + 1]
-    return STEPS[following]
+    return telling.story.step_after(entry.type)
 
 
-def _ended(before: Telling, after: Telling, entry: Condition) -> Iterable[Span]:
-    over = after.state.terminated
+def _ended(before: Telling, after: Telling, entry: Condition, *, over: bool) -> Iterable[Span]:
+    steps = after.story.steps
     if before.step and before.step != after.step:
-        reached = entry.status == Status.TRUE and entry.type in STEPS
+        reached = entry.status == Status.TRUE and entry.type in steps
         error = "" if reached else f"{entry.reason}: {entry.message}"
-        step = replace(before.step, name=STEPS[Type(entry.type)]) if reached else before.step
+        step = replace(before.step, name=steps[entry.type]) if reached else before.step
         yield _span(after, Kind.STEP, step, entry, before=before, error=error)
     if before.phase and (before.phase != after.phase):
         yield _span(after, Kind.STATE, before.phase, entry, before=before, error=_failure(after))
@@ -217,30 +231,39 @@ def _span(
 def _measured(
     after: Telling, record: Record, ended: tuple[Span, ...], entry: Condition
 ) -> Iterable[Measurement]:
-    def measurement(metric: str, value: float, *labels: str, span: int = 0) -> Measurement:
-        return Measurement(
-            metric=metric,
-            value=value,
-            labels=labels,
-            trace_id=record.trace_id,
-            span_id=span or record.span_id,
-            sequence=entry.sequence,
-        )
-
-    yield measurement(metrics.TRANSITIONS, 1, entry.type, str(entry.status), entry.reason)
+    story = after.story
+    counted = Value(story.metrics.transitions, 1, (entry.type, str(entry.status), entry.reason))
+    for value in (counted, *story.values(entry)):
+        yield _measurement(record, record.span_id, value)
     for span in ended:
-        seconds = (span.end - span.start).total_seconds()
-        match span.kind:
-            case Kind.STEP if not span.error:
-                yield measurement(metrics.STEP, seconds, span.name, span=span.span_id)
-                if span.name == STEPS[Type.READY] and after.life:
-                    total = (span.end - after.life.start).total_seconds()
-                    yield measurement(metrics.START, total, span=span.span_id)
-            case Kind.STEP:
-                pass
-            case Kind.STATE:
-                yield measurement(metrics.STATE, seconds, span.name, span=span.span_id)
-            case Kind.LIFE:
-                yield measurement(metrics.DURATION, seconds, span=span.span_id)
-                yield measurement(metrics.WRITES, after.writes, span=span.span_id)
-                yield measurement(metrics.SIZE, after.size, span=span.span_id)
+        for value in _values(after, span):
+            yield _measurement(record, span.span_id, value)
+
+
+def _values(after: Telling, span: Span) -> Iterable[Value]:
+    """Yield what is measured with a span that is over."""
+    metrics, seconds = after.story.metrics, (span.end - span.start).total_seconds()
+    match span.kind:
+        case Kind.STEP if not span.error:
+            yield Value(metrics.step, seconds, (span.name,))
+            if span.name == after.story.last_step and after.life:
+                yield Value(metrics.start, (span.end - after.life.start).total_seconds())
+        case Kind.STEP:
+            pass
+        case Kind.STATE:
+            yield Value(metrics.state, seconds, (span.name,))
+        case Kind.LIFE:
+            yield Value(metrics.duration, seconds)
+            yield Value(metrics.writes, after.writes)
+            yield Value(metrics.size, after.size)
+
+
+def _measurement(record: Record, span_id: int, value: Value) -> Measurement:
+    return Measurement(
+        metric=value.metric,
+        value=value.value,
+        labels=value.labels,
+        trace_id=record.trace_id,
+        span_id=span_id,
+        sequence=record.sequence,
+    )

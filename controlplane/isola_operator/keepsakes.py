@@ -15,6 +15,7 @@ from typing import Any
 from isola_lifecycle import naming
 from isola_lifecycle.durations import span
 from isola_lifecycle.errors import AlreadyExistsError, NotFoundError, RejectedError
+from isola_lifecycle.log import Condition
 from isola_lifecycle.sandbox.conditions import Type
 from isola_lifecycle.sandbox.observation import Keepsake, Observation
 from isola_lifecycle.seen import Refusal
@@ -132,11 +133,15 @@ def _draft(sandbox: Sandbox, container: str) -> Draft:
             "replace": True,
             "trigger": TRIGGER,
         },
-        caller=asked.actor.partition(" on behalf of ")[2].removesuffix(" (unverified)")
-        if asked
-        else "",
+        caller=_caller(sandbox, asked),
         request_id=asked.request_id if asked else "",
     )
+
+
+def _caller(sandbox: Sandbox, asked: Condition | None) -> str:
+    caller = asked.actor.partition(" on behalf of ")[2] if asked else ""
+    # Where nobody asked for the end (its time was over), nobody is unknown either.
+    return caller.removesuffix(" (unverified)") or f"the termination policy of {sandbox.name}"
 
 
 def _with(seen: Observation, container: str, **changes: Any) -> Observation:

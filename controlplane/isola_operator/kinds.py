@@ -151,6 +151,7 @@ def kinds(client: KubernetesClient, settings: Settings, metrics: Metrics, clock:
         jobs=jobs,
         job_pods=job_pods,
         namespace=namespace,
+        vouched=settings.admission_policies,
         settings=settings.snapshots,
     )
     of_sandboxes = Reconciler(

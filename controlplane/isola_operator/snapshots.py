@@ -60,6 +60,7 @@ class SnapshotCluster:
         jobs: Local copy of the snapshots' Jobs.
         job_pods: Local copy of the pods of these.
         namespace: Where all of them live.
+        vouched: Whether the API server vouches for what a RootfsSnapshot says of who asked for it.
         settings: What every Job gets.
     """
 
@@ -70,6 +71,7 @@ class SnapshotCluster:
     jobs: Reflector[OwnedJob]
     job_pods: Reflector[JobPod]
     namespace: str
+    vouched: bool
     settings: JobSettings
 
     def recall(self, name: str) -> Snapshot | None:
@@ -79,14 +81,14 @@ class SnapshotCluster:
     async def observe(self, item: Snapshot, state: State, *, now: datetime) -> Observation:
         """Return what is seen of a snapshot's world."""
         spec = item.spec
+        told = item.annotations.get(naming.CALLER_ANNOTATION, "")
         new = item.log.version == 0
         removing = state.object_goes and item.deleting
         return Observation(
             now=now,
             deleting=item.deleting,
             finalizer=naming.FINALIZER in item.finalizers,
-            # Nobody vouches for what is said of who asked: the admission policies know sandboxes.
-            caller=asker(item.annotations.get(naming.CALLER_ANNOTATION, ""), vouched=False),
+            caller=asker(told, vouched=self.vouched),
             request_id=item.annotations.get(naming.REQUEST_ID_ANNOTATION, ""),
             traceparent=item.annotations.get(naming.TRACEPARENT_ANNOTATION, ""),
             enabled=bool(self.settings.bucket_url),

@@ -13,6 +13,7 @@ from isola_lifecycle.errors import ExpectedVersionError, NotFoundError, Transien
 from isola_lifecycle.log import Fact
 from isola_lifecycle.snapshot.fold import extend, fold
 from isola_lifecycle.snapshot.state import State
+from isola_lifecycle.snapshot.uploading import fits
 from isola_store.port import Snapshot, SnapshotStore
 
 Saying = Callable[[State], tuple[Fact, ...]]
@@ -64,6 +65,8 @@ class Journal:
         facts = saying(state)
         if not facts:
             return state
+        if not fits(facts, snapshot.log.room):
+            raise TransientError(f"the log of {self.name} is full until its oldest entries move")
         entries = extend(snapshot.log, facts, at=self.clock(), generation=snapshot.generation)
         version = snapshot.log.version
         snapshot = await self.store.append(self.name, entries, expected_version=version)

@@ -105,18 +105,25 @@ def test_the_writers_are_the_accounts_that_may_write(chart: Chart) -> None:
         "operator": {"serviceAccount": {"create": False, "name": "given"}},
         "apiGateway": {"enabled": False},
     }
+    bucket = {"enabled": True, "storage": {"type": "gcs", "gcs": {"bucket": "b"}}}
+    system, sandboxes = (
+        f"system:serviceaccount:{namespace}:"
+        for namespace in (RELEASE_NAMESPACE, SANDBOX_NAMESPACE)
+    )
+    usual = {f"{system}isola-operator": "operator", f"{system}isola-api-gateway": "gateway"}
     for values, accounts in (
-        ({}, {"isola-operator": "operator", "isola-api-gateway": "gateway"}),
-        (own, {"given": "operator"}),
+        ({}, usual),
+        (own, {f"{system}given": "operator"}),
+        (
+            {"operator": {"sandboxRuntime": {"rootfssnapshot": bucket}}},
+            usual | {f"{sandboxes}isola-snapshot-uploader": "uploader"},
+        ),
     ):
         policy = chart.render(values).named(
             "ValidatingAdmissionPolicy", f"{RELEASE_NAMESPACE}.isola.writers"
         )
         (writers,) = (v for v in policy["spec"]["variables"] if v["name"] == "writers")
-        prefix = f"system:serviceaccount:{RELEASE_NAMESPACE}:"
-        for account, word in accounts.items():
-            assert f'"{prefix}{account}":"{word}"' in writers["expression"]
-        assert writers["expression"].count("system:serviceaccount") == len(accounts)
+        assert json.loads(writers["expression"]) == accounts
 
 
 @pytest.mark.parametrize(

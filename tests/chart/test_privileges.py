@@ -58,7 +58,7 @@ GATEWAY = {
 }
 EXPORTER = {
     grant(SANDBOX_NAMESPACE, OURS, resource, "list watch")
-    for resource in ("sandboxes", "sandboxrecords")
+    for resource in ("sandboxes", "sandboxrecords", "rootfssnapshots", "rootfssnapshotrecords")
 }
 ADDRESS = {grant(RELEASE_NAMESPACE, "", "services", "list watch", "isola-egress")}
 EGRESS = ADDRESS | {

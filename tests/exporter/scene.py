@@ -10,9 +10,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from isola_exporter.model import Item, Record, Span, Subject
+from isola_exporter.model import Item, Record, Span
 from isola_exporter.otlp import nanoseconds
-from isola_exporter.telling import Telling, tell
+from isola_exporter.sandboxes import SANDBOX
+from isola_exporter.stories import Subject
+from isola_exporter.telling import begun, tell
 from isola_lifecycle.codec import decode_time
 from isola_lifecycle.log import Condition, Log
 from isola_store.kubernetes import KubernetesSandboxes
@@ -149,14 +151,14 @@ def decoded(item: dict[str, Any]) -> Record:
 
 
 def expected(subject: Subject, log: Log) -> tuple[Item, ...]:
-    return tell(Telling(subject), log)[1]
+    return tell(begun(subject), log)[1]
 
 
 def assert_told(scene: Scene, sandbox: Sandbox) -> None:
     """Hold what the collector has of a finished life to its log."""
     log = scene.logs[sandbox.uid]
     assert scene.told(sandbox.uid) == list(log)
-    subject = Subject(uid=sandbox.uid, name=sandbox.name, namespace=NAMESPACE)
+    subject = Subject(uid=sandbox.uid, name=sandbox.name, namespace=NAMESPACE, story=SANDBOX)
     wanted = [item for item in expected(subject, log) if isinstance(item, Span)]
     found = scene.spans(sandbox.uid)
     assert list(found) == [span.span_id for span in wanted]

@@ -8,9 +8,11 @@ from hypothesis import given as forall
 from hypothesis import strategies as st
 
 from isola_exporter.backlog import PATIENCE, Backlog, Batch
-from isola_exporter.model import Item, Measurement, Subject
-from isola_exporter.telling import Telling, tell
-from isola_lifecycle.log import Condition, Log
+from isola_exporter.model import Item, Measurement
+from isola_exporter.sandboxes import SANDBOX
+from isola_exporter.stories import Subject
+from isola_exporter.telling import begun, tell
+from isola_lifecycle.log import Condition, Log, Status
 from support.stories import (
     FAILED,
     NOT_READY,
@@ -21,10 +23,11 @@ from support.stories import (
     START,
     TERMINATED,
     UID,
+    fact,
     log_of,
 )
 
-SUBJECT = Subject(uid=UID, name="box", namespace="sandboxes")
+SUBJECT = Subject(uid=UID, name="box", namespace="sandboxes", story=SANDBOX)
 HOUR = timedelta(hours=1)
 LIFE = (*RUNNING, NOT_READY, READY, REQUESTED, NOT_READY, TERMINATED)
 LOG = log_of(LIFE)
@@ -35,7 +38,7 @@ def backlog(window: timedelta = HOUR) -> Backlog:
 
 
 def whole(log: Log) -> tuple[Item, ...]:
-    return tell(Telling(SUBJECT), log)[1]
+    return tell(begun(SUBJECT), log)[1]
 
 
 def drained(waiting: Backlog) -> tuple[Item, ...]:
@@ -123,6 +126,23 @@ def test_a_life_that_was_told_to_its_end_is_not_told_again() -> None:
     assert waiting.next(now=START) is None
 
 
+def test_what_comes_after_the_end_is_told_too() -> None:
+    waiting = backlog()
+    waiting.learn(SUBJECT, LOG, now=START)
+    drained(waiting)
+    late = log_of((*LIFE, fact("Archived", "RecordNotWritten", Status.FALSE)))
+    waiting.learn(SUBJECT, late, now=START)
+    assert drained(waiting) == whole(late)[len(whole(LOG)) :]
+    waiting.learn(SUBJECT, late, now=START)
+    assert drained(waiting) == ()
+
+
+def test_of_an_archive_only_what_is_young_enough_is_kept_in_mind() -> None:
+    waiting = backlog()
+    waiting.learn(SUBJECT, LOG, now=START + HOUR + SECOND)
+    assert (waiting.pending, waiting.next(now=START + HOUR + SECOND)) == (0, None)
+
+
 def test_a_life_is_remembered_as_long_as_the_window_would_tell_it_again() -> None:
     waiting = backlog()
     waiting.learn(SUBJECT, LOG, now=START)
@@ -142,11 +162,11 @@ def test_no_life_with_something_to_tell_is_forgotten() -> None:
 
 def test_one_life_that_waits_does_not_hold_up_the_others() -> None:
     waiting = backlog()
-    other = Subject(uid="other", name="other", namespace="sandboxes")
+    other = Subject(uid="other", name="other", namespace="sandboxes", story=SANDBOX)
     waiting.learn(SUBJECT, LOG.entries[3:], now=START)
     waiting.learn(other, LOG, now=START)
     assert set(taken(waiting).tellings) == {UID, "other"}
-    assert drained(waiting) == tell(Telling(other), LOG)[1]
+    assert drained(waiting) == tell(begun(other), LOG)[1]
 
 
 def test_the_oldest_entry_that_waits_is_known() -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from hypothesis import given as forall
+from hypothesis import strategies as st
 
 from isola_lifecycle.archive import MOVED_ENTRIES, Moved
 from isola_lifecycle.commands import (
@@ -20,7 +23,7 @@ from isola_lifecycle.commands import (
 from isola_lifecycle.log import Fact, Log, Status
 from isola_lifecycle.seen import Refusal
 from isola_lifecycle.snapshot.commands import Command, CreateJob, CreateRemoval, DeleteJob
-from isola_lifecycle.snapshot.conditions import CATALOGUE, Phase, Type
+from isola_lifecycle.snapshot.conditions import CATALOGUE, Phase, Reason, Type
 from isola_lifecycle.snapshot.decide import decide
 from isola_lifecycle.snapshot.fold import extend, fold
 from isola_lifecycle.snapshot.leaving import REMOVAL_PATIENCE
@@ -31,6 +34,8 @@ from isola_lifecycle.snapshot.observation import (
     Observation,
     Sandbox,
 )
+from isola_lifecycle.snapshot.state import Archive, State
+from isola_lifecycle.snapshot.uploading import Upload, captured, fits, not_stored, started
 from support.stories import SECOND, START, UID, fact
 
 FALSE = Status.FALSE
@@ -55,6 +60,7 @@ DONE = (*TAKING, CAPTURED, UPLOADING, STORED, SUCCEEDED)
 GONE = fact("DeletionRequested", "ClientRequest", object="Delete")
 RETAINED = fact("DeletionRequested", "ObjectDeleted", object="Retain")
 REMOVED = fact("Deleted", "ObjectRemoved")
+LEFT = fact("Deleted", "RemovalFailed", FALSE)
 
 
 def log_of(*facts: Fact) -> Log:
@@ -277,6 +283,7 @@ def test_a_deletion_is_recorded_with_what_becomes_of_the_object(
     story = given(*DONE, seen=world(deleting=True, deletes_object=deletes))
     story.then(("DeletionRequested", "ObjectDeleted"))
     assert story.decision.facts[0].data == {"object": fate}
+    assert story.decision.facts[0].actor == "operator on behalf of unknown (Kubernetes API)"
 
 
 def test_a_deletion_of_what_is_being_taken_is_its_end() -> None:
@@ -340,6 +347,73 @@ def test_a_full_log_is_rolled_over() -> None:
     given(*many, seen=world(job=JOB, moved=moved)).then(("Archived", "LogRolledOver"))
     waiting = given(*many, seen=world(job=JOB, archive_refusal="quota"))
     assert waiting.decision.requeue_after == timedelta(seconds=30)
+
+
+def test_what_ended_is_not_rolled_over_any_more() -> None:
+    many = (*TAKING, *(UPLOADING,) * 50)
+    assert given(*many, FAILED, seen=world()).decision.commands == ()
+
+
+class _Writers:
+    """A log that the archive does not take, and whoever writes it: operator and uploader."""
+
+    def __init__(self) -> None:
+        self.log = log_of(*TAKING)
+
+    def uploader(self, says: Callable[[State], tuple[Fact, ...]]) -> None:
+        facts = says(fold(self.log))
+        if facts and fits(facts, self.log.room):
+            self._append(facts)
+
+    def operator(self, seen: Observation) -> None:
+        seen = replace(seen, archive_refusal="quota")
+        self._append(decide(fold(self.log), seen, room=self.log.room).facts)
+
+    def _append(self, facts: tuple[Fact, ...]) -> None:
+        self.log = self.log.extended(extend(self.log, facts, at=START, generation=1))
+        assert self.log.room >= 0
+
+
+def _taken_again(number: int) -> Callable[[State], tuple[Fact, ...]]:
+    return lambda state: captured(state, Archive(number, f"{number:064x}"), seconds=1)
+
+
+def _begun_again(number: int) -> Callable[[State], tuple[Fact, ...]]:
+    upload = Upload(id=str(number), sha256="", uploaded_bytes=0, total_bytes=9, parts=1)
+    return lambda state: started(state, upload)
+
+
+@forall(st.integers(0, 100), st.sampled_from(["uploader", "deadline", "deletion"]))
+def test_the_end_has_its_place_in_a_log_that_the_archive_does_not_take(
+    restarts: int, ends: str
+) -> None:
+    writers = _Writers()
+    for number in range(restarts):
+        writers.uploader(_taken_again(number))
+        writers.uploader(_begun_again(number))
+        writers.operator(world(job=JOB))
+    if ends == "uploader":
+        writers.uploader(lambda state: not_stored(state, Reason.BUCKET_DENIED, "no"))
+    if ends == "deadline":
+        writers.operator(world(job=JOB, after=timedelta(days=1)))
+    writers.operator(world(job=JOB, deleting=True, deletes_object=True))
+    assert fold(writers.log).over
+
+
+@pytest.mark.parametrize(
+    ("story", "over"),
+    [
+        pytest.param(DONE, False, id="stored"),
+        pytest.param((*DONE, RETAINED), True, id="what is stored stays"),
+        pytest.param((*DONE, GONE), False, id="its object is to go too"),
+        pytest.param((*DONE, GONE, REMOVED), True, id="and is gone"),
+        pytest.param((*DONE, GONE, LEFT), True, id="or was given up"),
+        pytest.param((*TAKING, GONE), False, id="how it ended is not told yet"),
+        pytest.param((*TAKING, GONE, FAILED), True, id="there is no object"),
+    ],
+)
+def test_when_all_is_told(story: tuple[Fact, ...], *, over: bool) -> None:
+    assert fold(log_of(*story)).over == over
 
 
 # --- what a log amounts to ---------------------------------------------------------------------

@@ -64,6 +64,7 @@ class Scene:
             "metrics_port": free_port(),
             "health_port": free_port(),
             "snapshots": SNAPSHOTS,
+            "admission_policies": True,  # so that what a test says of its caller is believed
         }
         settings = Settings(**usual | changes)
         stop = asyncio.Event()
@@ -205,7 +206,7 @@ async def test_a_snapshot_is_taken_by_a_job_on_the_sandbox_s_node(scene: Scene) 
         snapshot = await scene.capturing(snapshot.name)
         job = await scene.job(f"{snapshot.name}-job")
         accepted = snapshot.log.entries[0]
-        assert accepted.actor == "operator on behalf of 10.0.0.7 (unverified)"
+        assert accepted.actor == "operator on behalf of 10.0.0.7"
         assert accepted.data["containerID"] == "abc"
         assert accepted.data["imageID"] == "i@sha256:1"
         assert job is not None
@@ -216,6 +217,13 @@ async def test_a_snapshot_is_taken_by_a_job_on_the_sandbox_s_node(scene: Scene) 
         assert fold(done.log).phase == Phase.SUCCEEDED
         await scene.job_goes(f"{snapshot.name}-job")
         assert told(done.log) == ["Accepted", "Capturing", "Captured", "Stored", "Succeeded"]
+
+
+async def test_without_policies_nobody_vouches_for_who_asked(scene: Scene) -> None:
+    async with scene.operator(admission_policies=False):
+        snapshot = await scene.ask(await scene.running())
+        taken = await scene.until(snapshot.name, lambda s: s.log.version > 0)
+        assert taken.log.entries[0].actor == "operator on behalf of 10.0.0.7 (unverified)"
 
 
 async def test_what_cannot_be_ends_at_once(scene: Scene) -> None:
@@ -308,6 +316,17 @@ async def test_a_termination_policy_keeps_the_root_file_system(scene: Scene) -> 
         kept = await scene.until_sandbox(sandbox.name, lambda s: fold_sandbox(s.log).snapshotted)
         assert told(kept.log)[-3:] == ["TerminationRequested", "SnapshotRequested", "Snapshotted"]
         assert kept.log.entries[-1].reason == "SnapshotsStored"
+        # Who ended the sandbox asked for its snapshot too.
+        unknown = "operator on behalf of unknown (Kubernetes API)"
+        assert (await scene.snapshots.read(name)).log.entries[0].actor == unknown
+
+
+async def test_a_sandbox_whose_time_is_over_is_kept_for_its_policy(scene: Scene) -> None:
+    async with scene.operator():
+        sandbox = await scene.running(terminationPolicy=POLICY, timeoutSeconds=5)
+        snapshot = await scene.capturing(f"{sandbox.name}-termination")
+        whom = f"the termination policy of {sandbox.name}"
+        assert snapshot.log.entries[0].actor == f"operator on behalf of {whom}"
 
 
 async def test_a_snapshot_of_somebody_else_s_is_not_taken_over(scene: Scene) -> None:

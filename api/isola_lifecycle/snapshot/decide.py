@@ -16,7 +16,7 @@ from datetime import timedelta
 
 from isola_lifecycle.archive import is_full
 from isola_lifecycle.commands import AddFinalizer, Decision, RollOver
-from isola_lifecycle.keeping import ROLL_OVER_RETRY, rolled_over
+from isola_lifecycle.keeping import RESERVED_ENTRIES, ROLL_OVER_RETRY, rolled_over
 from isola_lifecycle.log import Fact
 from isola_lifecycle.naming import ROOTFS_SNAPSHOT
 from isola_lifecycle.snapshot.commands import Command, CreateJob, DeleteJob
@@ -43,25 +43,29 @@ def decide(state: State, seen: Observation, *, room: int) -> Decision[Command]:
     """Return what follows, where the log has `room` for so many more entries."""
     if seen.deleting or state.deletion_requested_at:
         return see_out(state, seen)
-    decision = _keep(state, seen) if state.outcome else _bring_on(state, seen)
+    if state.outcome:
+        return _keep(state, seen)
     if seen.moved:
+        freed = seen.moved.last - seen.moved.first
+        decision = _bring_on(state, seen, spare=room + freed - RESERVED_ENTRIES)
         moved = rolled_over(seen.moved, ROOTFS_SNAPSHOT.record_kind)
         return replace(decision, facts=(moved, *decision.facts))
-    if is_full(room) and carried(state):
-        if not seen.archive_refusal:
-            return Decision(commands=(RollOver(),))
+    if is_full(room) and not seen.archive_refusal and carried(state):
+        return Decision(commands=(RollOver(),))
+    decision = _bring_on(state, seen, spare=room - RESERVED_ENTRIES)
+    if seen.archive_refusal:
         soon = min(decision.requeue_after or ROLL_OVER_RETRY, ROLL_OVER_RETRY)
-        return replace(decision, facts=decision.facts[:room], requeue_after=soon)
+        return replace(decision, requeue_after=soon)
     return decision
 
 
-def _bring_on(state: State, seen: Observation) -> Decision[Command]:
+def _bring_on(state: State, seen: Observation, *, spare: int) -> Decision[Command]:
     commands: list[Command] = [] if seen.finalizer else [AddFinalizer()]
     if state.accepted_at is None:
         if seen.replaces and rivals(seen):
             return Decision(commands=tuple(commands), requeue_after=RETRY)  # one after the other
         return Decision(commands=tuple(commands), facts=acceptance(seen))
-    facts = list(progress(state, seen))
+    facts = list(progress(state, seen)) if spare > 0 else []
     for rule in FAILURES:
         if ending := tuple(rule(state, seen)):
             return Decision(facts=(*facts, *ending))

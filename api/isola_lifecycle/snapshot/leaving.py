@@ -9,8 +9,10 @@ up, and that is recorded.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
+from isola_lifecycle.catalogue import OPERATOR, UNKNOWN_CALLER, on_behalf
 from isola_lifecycle.commands import Decision, DeleteObject
 from isola_lifecycle.keeping import let_go
 from isola_lifecycle.log import Fact, Status
@@ -57,10 +59,11 @@ def _intents(state: State, seen: Observation) -> tuple[Fact, ...]:
 def _deletion_of_the_resource(seen: Observation) -> Fact:
     fate = DELETE if seen.deletes_object else RETAIN
     message = (
-        "The RootfsSnapshot was deleted through the Kubernetes API; the API server's audit log"
-        f" tells by whom. spec.deletionPolicy of what is stored: {fate}"
+        "The RootfsSnapshot was deleted through the Kubernetes API; by whom is not known to Isola,"
+        f" the API server's audit log tells. spec.deletionPolicy of what is stored: {fate}"
     )
-    return fact(Type.DELETION_REQUESTED, Reason.OBJECT_DELETED, message, {Key.OBJECT: fate})
+    deleted = fact(Type.DELETION_REQUESTED, Reason.OBJECT_DELETED, message, {Key.OBJECT: fate})
+    return replace(deleted, actor=on_behalf(OPERATOR, UNKNOWN_CALLER))
 
 
 def _remove(state: State, seen: Observation) -> Decision[Command]:

@@ -125,6 +125,15 @@ class State(NamedTuple):
     unarchived: bool = False
 
     @property
+    def over(self) -> bool:
+        """Return whether all is told: how it ended, that it is to go, what became of its object.
+
+        What may still follow is that its archive could not be written.
+        """
+        object_left = self.object_goes and self.stored is not None and self.deleted_at is None
+        return bool(self.outcome and self.deletion_requested_at) and not object_left
+
+    @property
     def phase(self) -> Phase:
         """Return the state in one word; the first that holds wins, as in the REST contract."""
         if self.outcome:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from isola_lifecycle.catalogue import UPLOADER
+from isola_lifecycle.keeping import RESERVED_ENTRIES
 from isola_lifecycle.log import Fact, Status
 from isola_lifecycle.snapshot.conditions import UPLOAD_ENTRIES, Key, Reason, Type
 from isola_lifecycle.snapshot.state import Archive, State
@@ -81,6 +82,15 @@ class Object:
     parts: int
     seconds: float | None
     expires_at: str = ""
+
+
+def fits(facts: Facts, room: int) -> bool:
+    """Return whether a log with `room` takes `facts`: the end of the story always has its place.
+
+    What does not fit waits until the operator has moved the oldest entries to the archive.
+    """
+    ends = any(each.type in {Type.SUCCEEDED, Type.DELETED} for each in facts)
+    return len(facts) <= room - (0 if ends else RESERVED_ENTRIES)
 
 
 def captured(state: State, archive: Archive, *, seconds: float) -> Facts:
