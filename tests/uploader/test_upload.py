@@ -21,7 +21,7 @@ from isola_store.memory import MemorySnapshots
 from isola_store.port import Snapshot
 from isola_uploader import manifest
 from isola_uploader.inventory import lines
-from isola_uploader.journal import Journal, key_of
+from isola_uploader.journal import journal_of, key_of
 from isola_uploader.manifest import ARCHIVE, Failure
 from isola_uploader.removal import Remover
 from isola_uploader.upload import Uploader
@@ -127,7 +127,7 @@ class Scene:
         return Uploader(
             bucket=reached,
             namespace=NAMESPACE,
-            journal=Journal(store, self.name, self.uid, lambda: NOW),
+            journal=journal_of(store, self.name, self.uid, lambda: NOW),
             folder=self.folder,
             clock=lambda: NOW,
             seconds=lambda: float(next(self.ticks)),
@@ -138,7 +138,7 @@ class Scene:
         return await self.store.read(self.name)
 
     async def remove(self, bucket: Any = None) -> None:
-        journal = Journal(self.store, self.name, self.uid, lambda: NOW)
+        journal = journal_of(self.store, self.name, self.uid, lambda: NOW)
         await Remover(bucket or self.bucket, NAMESPACE, journal).run()
 
 
@@ -387,7 +387,7 @@ async def test_a_stored_object_says_when_it_may_go(store: MemorySnapshots, tmp_p
 
 async def test_another_snapshot_of_the_same_name_is_none_of_ours(scene: Scene) -> None:
     uploader = scene.uploader()
-    await replace(uploader, journal=Journal(scene.store, scene.name, "1-2-3", lambda: NOW)).run()
+    await replace(uploader, journal=journal_of(scene.store, scene.name, "1-2-3", lambda: NOW)).run()
     assert told(await scene.snapshot()) == STORY[:1]
 
 
