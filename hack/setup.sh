@@ -17,6 +17,7 @@ install() {
     --set "operator.image.tag=$(image isola-operator)" \
     --set "operator.sandboxSidecar.image.tag=$(image isola-sandbox-sidecar)" \
     --set "apiGateway.image.tag=$(image isola-api-gateway)" \
+    --set "operator.sandboxRuntime.rootfssnapshot.uploader.image.tag=$(image isola-snapshot-uploader)" \
     --set egress.enabled=true --set "egress.image.tag=$(image isola-egress)" \
     --set apiGateway.service.type=NodePort --set apiGateway.service.nodePort=30080 \
     --set sandboxNamespace.create=true \

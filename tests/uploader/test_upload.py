@@ -25,6 +25,7 @@ from isola_uploader.journal import journal_of, key_of
 from isola_uploader.manifest import ARCHIVE, Failure
 from isola_uploader.removal import Remover
 from isola_uploader.upload import Uploader
+from support.mortal import Killed, Life, Mortal
 from support.store import NOW, append
 from uploader.scene import (
     NAMESPACE,
@@ -46,50 +47,6 @@ STORY = [
     ("Stored", "True", "ObjectWritten"),
     ("Succeeded", "True", "SnapshotStored"),
 ]
-
-
-class Killed(BaseException):
-    """The process is gone."""
-
-
-class Life:
-    """A process that ends at its step number `last`, before or after what it does there."""
-
-    def __init__(self, last: int = -1, *, after: bool = False) -> None:
-        self.last = last
-        self.after = after
-        self.steps = 0
-        self.over = False
-
-    def enter(self) -> None:
-        self.steps += 1
-        self.over = self.over or (self.steps == self.last and not self.after)
-        if self.over:
-            raise Killed
-
-    def leave(self) -> None:
-        self.over = self.over or (self.steps >= self.last > 0 and self.after)
-        if self.over:
-            raise Killed
-
-
-class Mortal:
-    """What a process reaches through here is out of its reach when it has ended."""
-
-    def __init__(self, there: Any, life: Life) -> None:
-        self._there = there
-        self._life = life
-
-    def __getattr__(self, name: str) -> Any:
-        method = getattr(self._there, name)
-
-        async def call(*arguments: Any, **options: Any) -> Any:
-            self._life.enter()
-            answer = await method(*arguments, **options)
-            self._life.leave()
-            return answer
-
-        return call
 
 
 class Failing(MemoryBucket):
