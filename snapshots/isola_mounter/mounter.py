@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 
 import structlog
@@ -92,8 +91,7 @@ class Mounter:
         task = self._tasks.get(pod.uid)
         if task:
             task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+            await asyncio.wait({task})
 
     async def _work(self, pod: SandboxPod) -> None:
         log = structlog.get_logger().bind(sandbox=pod.sandbox, uid=pod.sandbox_uid)
