@@ -307,7 +307,7 @@ class Assassin(threading.Thread):
 
     def run(self) -> None:
         # The moments need not be the same in every run: they are what the test varies.
-        while not self.enough.wait(random.uniform(1, 5)):
+        while not self.enough.wait(random.uniform(0.2, 2)):
             self.cluster.delete_pod_of(random.choice(["snapshot-mounter", "operator"]))
             self.kills += 1
 
