@@ -88,7 +88,7 @@ class Scene:
             node=NODE,
             journal_of=journal_of,
             bucket=reached,
-            finder=Finder(reached, lambda: self.listed, NAMESPACE),
+            finder=Finder(reached, lambda: self.listed, self.snapshots.list, NAMESPACE),
             cache=self.cache,
             folders=folders,
             changed=changed,
