@@ -41,14 +41,18 @@ def generated_id() -> str:
     return first + "".join(secrets.choice(_REST) for _ in range(_LENGTH - 1))
 
 
-def derived_id(key: str) -> str:
+def derived_id(key: str, of: str = "sandbox") -> str:
     """Return the id that belongs to an idempotency key, always the same one.
 
     It is as hard to guess as the key is: clients that choose random keys, as they should, lose
     nothing.
+
+    Args:
+        key: The key.
+        of: What the id is of: one key may stand for one thing of each kind.
     """
     # 256 bits for 113: each id is as likely as any other, but for one part in 2**142.
-    number = int.from_bytes(sha256(f"isola.run/sandbox\n{key}".encode()).digest())
+    number = int.from_bytes(sha256(f"isola.run/{of}\n{key}".encode()).digest())
     number, first = divmod(number, len(string.ascii_lowercase))
     rest: list[str] = []
     for _ in range(_LENGTH - 1):

@@ -325,7 +325,7 @@ class SandboxList(Wire):
 
 
 class HistoryEntry(BaseModel):
-    """An entry of a sandbox's log, exactly as in `status.conditions` of the custom resource."""
+    """An entry of a log, exactly as in `status.conditions` of the custom resource."""
 
     sequence: int
     type: str
@@ -347,21 +347,26 @@ class Verdict(Wire):
     advice: str | None = Field(default=None, description="What can be done about it.")
 
 
-class History(Wire):
-    """A sandbox's log, from its first entry on."""
+class Story(Wire):
+    """A log, from its first entry on; each kind of object has its ids and states."""
 
-    id: SandboxId
-    uid: str = Field(description="Of all sandboxes that had this id, this one is told about.")
+    uid: str = Field(description="Of all that had this id, this one is told about.")
     deleted: bool = Field(description="Whether it is gone, and this is its record.")
     entries: list[HistoryEntry]
     since_previous_seconds: list[float | None] = Field(
         description="For each entry, in the same order, how long after the one before it in time;"
         " null for the oldest."
     )
+    verdict: Verdict = Field(description="What all of it comes to, for people.")
+
+
+class History(Story):
+    """A sandbox's log, from its first entry on."""
+
+    id: SandboxId
     phases: list[Phase] = Field(
         description="For each entry, in the same order, the sandbox's status with it."
     )
-    verdict: Verdict = Field(description="What all of it comes to, for people.")
 
 
 class RecordSummary(Wire):

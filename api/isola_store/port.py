@@ -61,6 +61,11 @@ class Sandbox(Logged):
 class Snapshot(Logged):
     """A RootfsSnapshot."""
 
+    @property
+    def snapshot_name(self) -> str:
+        """Return the name by which it is restored."""
+        return self.spec.get("snapshotName") or self.spec["sandboxName"]
+
 
 T = TypeVar("T", bound=Logged)
 

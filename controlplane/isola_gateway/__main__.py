@@ -15,14 +15,16 @@ from isola_gateway.app import create_app
 from isola_gateway.egress import Replicas, nowhere
 from isola_gateway.logs import configure
 from isola_gateway.metrics import Metrics
+from isola_gateway.ports import Access
 from isola_gateway.server import Server, listening_socket, raise_descriptor_limit
 from isola_gateway.settings import Settings, SettingsError, settings_from
 from isola_gateway.sidecars import HttpSidecars, sessions
+from isola_lifecycle.naming import ROOTFS_SNAPSHOT
 from isola_store.client import KubernetesClient
 from isola_store.endpoints import serving
-from isola_store.kubernetes import KubernetesSandboxes
+from isola_store.kubernetes import KubernetesSandboxes, KubernetesSnapshots
 from isola_store.records import KubernetesRecords
-from isola_store.reflector import sandbox_reflector
+from isola_store.reflector import sandbox_reflector, snapshot_reflector
 
 MISCONFIGURED = 2
 
@@ -42,12 +44,21 @@ async def _run(settings: Settings) -> None:
         sessions() as session,
         asyncio.TaskGroup() as tasks,
     ):
-        view = sandbox_reflector(client, settings.namespace)
+        namespace = settings.namespace
+        sandboxes = sandbox_reflector(client, namespace)
+        snapshots = snapshot_reflector(client, namespace)
         admission = Admission(settings.limits, Metrics())
         app = create_app(
-            view=view,
-            store=KubernetesSandboxes(client, settings.namespace),
-            records=KubernetesRecords(client, settings.namespace),
+            sandboxes=Access(
+                view=sandboxes,
+                store=KubernetesSandboxes(client, namespace),
+                records=KubernetesRecords(client, namespace),
+            ),
+            snapshots=Access(
+                view=snapshots,
+                store=KubernetesSnapshots(client, namespace),
+                records=KubernetesRecords(client, namespace, ROOTFS_SNAPSHOT),
+            ),
             sidecars=HttpSidecars(session),
             egress=Replicas(session, _finder(client, settings)),
             clock=_now,
@@ -56,9 +67,10 @@ async def _run(settings: Settings) -> None:
             admission=admission,
             stopping=stop,
         )
-        watching = tasks.create_task(view.run())
+        watching = [tasks.create_task(copy.run()) for copy in (sandboxes, snapshots)]
         await Server(app, admission).run(listening_socket(settings.port), stop)
-        watching.cancel()
+        for task in watching:
+            task.cancel()
 
 
 def _finder(

@@ -11,28 +11,32 @@ from typing import Any
 from quart import Quart
 from quart.routing import QuartRule
 
+from isola_gateway import contract, contract_snapshots
 from isola_gateway.admission import Admission, Limits
 from isola_gateway.connection import Connection, GatewayRequest
 from isola_gateway.egress import Replicas
 from isola_gateway.enforcement import PATIENCE_SECONDS, Enforcement
-from isola_gateway.histories import Histories
-from isola_gateway.lookup import Lookup
+from isola_gateway.kinds import SNAPSHOTS
+from isola_gateway.lookup import Finder, Lookup
 from isola_gateway.metrics import Metrics
-from isola_gateway.ports import RecordReader, SandboxView, SandboxWriter, SidecarTransport
+from isola_gateway.ports import Access, SidecarTransport, View
 from isola_gateway.problems import problem_response
 from isola_gateway.proxy import Proxy
-from isola_gateway.recording import Recorder
 from isola_gateway.routes import docs, ui
+from isola_gateway.routes.collection import PATIENCE, Collection
 from isola_gateway.routes.commands import CommandRoutes
 from isola_gateway.routes.entries import EntryRoutes
 from isola_gateway.routes.files import FileRoutes
 from isola_gateway.routes.history import HistoryRoutes
 from isola_gateway.routes.network import NetworkRoutes
 from isola_gateway.routes.operations import OperationRoutes
-from isola_gateway.routes.sandboxes import PATIENCE, SandboxRoutes
+from isola_gateway.routes.records import RecordRoutes
+from isola_gateway.routes.sandboxes import SandboxRoutes
+from isola_gateway.routes.snapshots import SnapshotRoutes
 from isola_gateway.settings import UNRELEASED
 from isola_gateway.sockets import SocketConnection
 from isola_store.lag import WatchLag
+from isola_store.port import Logged, Sandbox, Snapshot
 
 
 class _Rule(QuartRule):
@@ -56,9 +60,8 @@ class Gateway(Quart):
 
 def create_app(  # noqa: PLR0913 - all that a gateway is wired to
     *,
-    view: SandboxView,
-    store: SandboxWriter,
-    records: RecordReader,
+    sandboxes: Access[Sandbox],
+    snapshots: Access[Snapshot],
     sidecars: SidecarTransport,
     egress: Replicas,
     clock: Callable[[], datetime],
@@ -72,16 +75,15 @@ def create_app(  # noqa: PLR0913 - all that a gateway is wired to
     """Return the gateway's application.
 
     Args:
-        view: What reads are answered from.
-        store: Where writes go.
-        records: The archive.
+        sandboxes: Where sandboxes are.
+        snapshots: Where snapshots are.
         sidecars: What commands and files go to.
         egress: The replicas of the egress component.
         clock: Tells the time of log entries, UTC.
         release: What `/version` says.
         admission: How much is taken on at once.
         stopping: Set when the gateway is about to stop.
-        patience: How long the answer about a sandbox that is just starting may wait for its start.
+        patience: How long the answer about what was just created may wait for what it becomes.
         enforcement_seconds: How long the answer about a change of the network may wait for it.
         with_ui: Whether there is a page for people.
     """
@@ -93,28 +95,25 @@ def create_app(  # noqa: PLR0913 - all that a gateway is wired to
     handler = partial(SocketConnection, admission, stopping or asyncio.Event())
     app.asgi_websocket_class = handler
     _configure(app)
-    lookup = Lookup(view, store)
-    lag = WatchLag(clock, metrics.watch_lag.observe)
-    view.subscribe(lambda name: lag.look(name, view.get(name)))
+    lookup = Lookup(sandboxes.view, sandboxes.store)
+    finder = Finder(SNAPSHOTS, snapshots.view, snapshots.store)
+    for view in (sandboxes.view, snapshots.view):
+        _measure(view, WatchLag(clock, metrics.watch_lag.observe))
     proxy = Proxy(lookup, sidecars, admission)
-    recorder = Recorder(store, lookup, clock)
+    every_sandbox = Collection(sandboxes, lookup, clock, patience, admission)
+    every_snapshot = Collection(snapshots, finder, clock, patience, admission)
+    enforcement = Enforcement(lookup, every_sandbox.recorder, proxy, egress, enforcement_seconds)
     for routes in (
         NetworkRoutes(lookup, egress),
-        SandboxRoutes(
-            view=view,
-            store=store,
-            recorder=recorder,
-            enforcement=Enforcement(lookup, recorder, proxy, egress, enforcement_seconds),
-            lookup=lookup,
-            clock=clock,
-            patience=patience,
-            admission=admission,
-        ),
-        HistoryRoutes(lookup, Histories(lookup, records), admission),
+        SandboxRoutes(every_sandbox, enforcement),
+        HistoryRoutes(contract.GET_HISTORY, every_sandbox),
+        RecordRoutes(every_sandbox.histories),
+        SnapshotRoutes(every_snapshot),
+        HistoryRoutes(contract_snapshots.GET_SNAPSHOT_HISTORY, every_snapshot),
         CommandRoutes(proxy),
         FileRoutes(proxy),
         EntryRoutes(proxy),
-        OperationRoutes(view, store, metrics, release),
+        OperationRoutes((sandboxes.view, snapshots.view), sandboxes.store, metrics, release),
     ):
         app.register_blueprint(routes.blueprint())
     app.register_blueprint(docs.blueprint())
@@ -122,6 +121,10 @@ def create_app(  # noqa: PLR0913 - all that a gateway is wired to
         app.register_blueprint(ui.blueprint())
     app.register_error_handler(Exception, _answer)
     return app
+
+
+def _measure(view: View[Logged], lag: WatchLag) -> None:
+    view.subscribe(lambda name: lag.look(name, view.get(name)))
 
 
 def _configure(app: Quart) -> None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from isola_gateway import parameters, preferences
 from isola_gateway.contract_commands import COMMANDS
 from isola_gateway.contract_files import FILES
-from isola_gateway.operation import EVENTS, TEXT, Operation
+from isola_gateway.contract_snapshots import SNAPSHOTS
+from isola_gateway.operation import EVENTS, REPLAYED, TEXT, Operation
 from isola_rest.egress import NetworkRefusals
 from isola_rest.models import (
     ChangeSandboxRequest,
@@ -21,9 +22,6 @@ from isola_rest.models import (
     SandboxResponse,
     Version,
 )
-
-# Of answers.
-REPLAYED = "Idempotent-Replayed"
 
 CREATE_SANDBOX = Operation(
     id="createSandbox",
@@ -169,6 +167,7 @@ OPERATIONS: tuple[Operation, ...] = (
     DELETE_SANDBOX,
     *COMMANDS,
     *FILES,
+    *SNAPSHOTS,
     HEALTH,
     HEALTHZ,
     READY,

@@ -52,7 +52,7 @@ class Enforcement:
     def __init__(
         self,
         lookup: Lookup,
-        recorder: Recorder,
+        recorder: Recorder[Sandbox],
         proxy: Proxy,
         replicas: Replicas,
         patience_seconds: float = PATIENCE_SECONDS,

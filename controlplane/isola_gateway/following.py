@@ -1,11 +1,12 @@
-"""All sandboxes as server-sent events: first what there is, then every change.
+"""All objects of a kind as server-sent events: first what there is, then every change.
 
-    event: sandbox      data: an item of the list, new or changed
-    event: removed      data: {"id": …}: it is gone, or no longer one of those asked for
-    event: synced       data: {}: what was there at the beginning has been told
+    event: sandbox          data: an item of the list, new or changed
+    event: rootfsSnapshot   likewise
+    event: removed          data: {"id": …}: it is gone, or no longer one of those asked for
+    event: synced           data: {}: what was there at the beginning has been told
 
 A client that comes again is told everything again: there is nothing to resume. One that is slow
-holds up nobody, and is told the latest of each sandbox, not every step on the way.
+holds up nobody, and is told the latest of each object, not every step on the way.
 """
 
 from __future__ import annotations
@@ -13,32 +14,37 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncGenerator, Iterator
+from typing import Generic
 
+from isola_gateway.kinds import Kind
 from isola_gateway.listing import Choice, is_chosen
-from isola_gateway.mapping import summary_of
-from isola_gateway.ports import SandboxView
+from isola_gateway.ports import View
+from isola_store.port import T
 
 # The gateway's own streams give a sign of life as often as a sidecar's: clients wait longer.
 KEEP_ALIVE_SECONDS = 15
 KEEP_ALIVE = b": keepalive\n\n"
 
 
-class Follower:
-    """What one client has been told of the sandboxes that it asked for.
+class Follower(Generic[T]):
+    """What one client has been told of the objects that it asked for.
 
     Args:
-        view: The sandboxes.
+        kind: Of which kind they are.
+        view: All of them.
         choice: Which of them.
         keep_alive_seconds: After so long a silence comes a sign of life.
     """
 
     def __init__(
         self,
-        view: SandboxView,
+        kind: Kind[T],
+        view: View[T],
         choice: Choice,
         *,
         keep_alive_seconds: float = KEEP_ALIVE_SECONDS,
     ) -> None:
+        self._kind = kind
         self._view = view
         self._choice = choice
         self._keep_alive_seconds = keep_alive_seconds
@@ -53,7 +59,7 @@ class Follower:
         try:
             # The server holds the head of an answer back until there is something of its body.
             yield KEEP_ALIVE
-            self._changed |= dict.fromkeys(sandbox.name for sandbox in self._view.list())
+            self._changed |= dict.fromkeys(item.name for item in self._view.list())
             for event in self._news():
                 yield event
             yield _event("synced", "{}")
@@ -82,8 +88,8 @@ class Follower:
         while self._changed:
             name = next(iter(self._changed))
             del self._changed[name]
-            sandbox = self._view.get(name)
-            summary = summary_of(sandbox) if sandbox else None
+            item = self._view.get(name)
+            summary = self._kind.summary(item) if item else None
             if summary is None or not is_chosen(summary, self._choice):
                 if self._told.pop(name, None):
                     yield _event("removed", json.dumps({"id": name}))
@@ -91,7 +97,7 @@ class Follower:
             text = summary.model_dump_json(by_alias=True, exclude_none=True)
             if self._told.get(name) != text:
                 self._told[name] = text
-                yield _event("sandbox", text)
+                yield _event(self._kind.event, text)
 
 
 def _event(kind: str, data: str) -> bytes:

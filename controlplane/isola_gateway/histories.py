@@ -1,50 +1,51 @@
-"""Whole histories: what is on the sandbox, and what has moved to the archive."""
+"""Whole histories: what is on the object, and what has moved to the archive."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
+from typing import Generic
 
-from isola_gateway.lookup import Lookup
+from isola_gateway.lookup import Finder
 from isola_gateway.ports import RecordReader
 from isola_lifecycle.archive import Kept, whole
 from isola_lifecycle.log import Condition
 from isola_rest.problem import ProblemError
-from isola_store.port import Sandbox
+from isola_store.port import T
 
 
 @dataclass(frozen=True, slots=True)
-class History:
-    """All that is known of a sandbox.
+class History(Generic[T]):
+    """All that is known of an object.
 
     Attributes:
         name: Its name.
         uid: Its UID: there may have been several of that name.
         entries: Oldest first.
-        sandbox: Itself, or None where it is gone.
+        item: Itself, or None where it is gone.
     """
 
     name: str
     uid: str
     entries: tuple[Condition, ...]
-    sandbox: Sandbox | None = None
+    item: T | None = None
 
 
-class Histories:
+class Histories(Generic[T]):
     """Histories by name.
 
     Args:
-        lookup: Finds a sandbox that is there.
+        lookup: Finds an object that is there.
         records: The archive.
     """
 
-    def __init__(self, lookup: Lookup, records: RecordReader) -> None:
+    def __init__(self, lookup: Finder[T], records: RecordReader) -> None:
         self._lookup = lookup
         self._records = records
 
-    async def find(self, name: str, uid: str = "") -> History:
-        """Return the history of the sandbox of that name, or of the last one that had it.
+    async def find(self, name: str, uid: str = "") -> History[T]:
+        """Return the history of the object of that name, or of the last one that had it.
 
         Args:
             name: The name.
@@ -53,13 +54,14 @@ class Histories:
         Raises:
             ProblemError: 404, nothing is known of it any more.
         """
-        sandbox = await self._living(name)
-        if sandbox and uid in {"", sandbox.uid}:
-            return History(name, sandbox.uid, await self.of(sandbox), sandbox)
+        item = await self._living(name)
+        if item and uid in {"", item.uid}:
+            return History(name, item.uid, await self.of(item), item)
         segments = await self._records.read(name, uid)
         if not segments:
             which = f" with the uid {uid}" if uid else ""
-            message = f"There is no sandbox {name}{which}, and no record of one"
+            noun = self._lookup.kind.noun
+            message = f"There is no {noun} {name}{which}, and no record of one"
             raise ProblemError(HTTPStatus.NOT_FOUND, message)
         latest = segments[-1].subject.uid
         return History(name, latest, whole(s for s in segments if s.subject.uid == latest))
@@ -68,23 +70,23 @@ class Histories:
         """Return all segments of the archive, but not what is in them."""
         return await self._records.list()
 
-    async def of(self, sandbox: Sandbox) -> tuple[Condition, ...]:
-        """Return every entry of a sandbox that is there."""
-        if not sandbox.log.archived:
-            return sandbox.log.entries
-        return whole(await self._records.read(sandbox.name, sandbox.uid), sandbox.log)
+    async def of(self, item: T) -> tuple[Condition, ...]:
+        """Return every entry of an object that is there."""
+        if not item.log.archived:
+            return item.log.entries
+        return whole(await self._records.read(item.name, item.uid), item.log)
 
-    async def after(self, sandbox: Sandbox, seen: int) -> Sequence[Condition]:
-        """Return the entries of a sandbox after number `seen`, wherever they are by now."""
-        log = sandbox.log if sandbox.log.archived <= seen else await self.of(sandbox)
+    async def after(self, item: T, seen: int) -> Sequence[Condition]:
+        """Return the entries of an object after number `seen`, wherever they are by now."""
+        log = item.log if item.log.archived <= seen else await self.of(item)
         return [entry for entry in log if entry.sequence > seen]
 
-    async def end(self, sandbox: Sandbox, seen: int) -> Sequence[Condition]:
-        """Return what the archive has after number `seen` of a sandbox that is gone."""
-        entries = whole(await self._records.read(sandbox.name, sandbox.uid))
+    async def end(self, item: T, seen: int) -> Sequence[Condition]:
+        """Return what the archive has after number `seen` of an object that is gone."""
+        entries = whole(await self._records.read(item.name, item.uid))
         return [entry for entry in entries if entry.sequence > seen]
 
-    async def _living(self, name: str) -> Sandbox | None:
+    async def _living(self, name: str) -> T | None:
         try:
             return await self._lookup.find(name)
         except ProblemError as error:

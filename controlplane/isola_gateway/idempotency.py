@@ -1,8 +1,8 @@
-"""One sandbox for one key, however often its request is sent, and to however many gateways.
+"""One object for one key, however often its request is sent, and to however many gateways.
 
-There is no store of keys. The sandbox's name follows from the key, so the API server, which gives
+There is no store of keys. The object's name follows from the key, so the API server, which gives
 a name once, decides who of any number of equal requests creates; all others read what is there.
-What a key stands for lasts as long as its sandbox: once that is gone, the name is free, and the
+What a key stands for lasts as long as its object: once that is gone, the name is free, and the
 next request under the key is a new one.
 
 The digest of the body tells a request that was repeated from one that reuses a key by mistake
@@ -14,21 +14,21 @@ from __future__ import annotations
 import json
 from hashlib import sha256
 
-from isola_gateway.ports import SandboxWriter
+from isola_gateway.ports import Writer
 from isola_lifecycle import naming
 from isola_lifecycle.errors import AlreadyExistsError, NotFoundError
-from isola_rest.models import CreateSandboxRequest
+from isola_rest.models import Body
 from isola_rest.problem import ProblemError, unprocessable
-from isola_store.port import Draft, Sandbox
+from isola_store.port import Draft, T
 
 HEADER = "Idempotency-Key"
 
-# A sandbox that goes between creating and reading is rare, and one that does so twice is none.
+# An object that goes between creating and reading is rare, and one that does so twice is none.
 _ATTEMPTS = 3
-_REUSED = "was used for another request; a new sandbox needs a new key"
+_REUSED = "was used for another request; a new one needs a new key"
 
 
-def digest_of(asked: CreateSandboxRequest) -> str:
+def digest_of(asked: Body) -> str:
     """Return the digest of what a request asks for, however it is written down.
 
     Order of fields, white space, `$schema` and `null` for "not given" make no difference. Neither
@@ -39,8 +39,8 @@ def digest_of(asked: CreateSandboxRequest) -> str:
     return sha256(text.encode()).hexdigest()
 
 
-async def created(store: SandboxWriter, draft: Draft) -> tuple[Sandbox, bool]:
-    """Return the sandbox that `draft` asks for, and whether it was there before.
+async def created(store: Writer[T], draft: Draft) -> tuple[T, bool]:
+    """Return the object that `draft` asks for, and whether it was there before.
 
     One without a digest asks for a new one; that its name is taken is then an error.
 

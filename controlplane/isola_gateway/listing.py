@@ -1,35 +1,35 @@
-"""Which sandboxes a list shows, in which order, and where its next page begins.
+"""What a list shows of all there is, in which order, and where its next page begins.
 
 Oldest first, by creation time and name: both never change, so a page after a cursor repeats
 nothing and leaves out nothing, whatever was created or deleted in between. The one exception is
-what Kubernetes dates to the second: of sandboxes created within the second that a cursor points
+what Kubernetes dates to the second: of objects created within the second that a cursor points
 to, those made after the page was read may come before it.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from operator import itemgetter
 from typing import Annotated
 
 from pydantic import PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from isola_gateway.mapping import summary_of
+from isola_gateway.kinds import Kind, Summary
 from isola_lifecycle.archive import Kept
-from isola_lifecycle.sandbox.conditions import Phase
 from isola_rest.labels import Requirement
-from isola_rest.models import RecordList, RecordSummary, SandboxList, SandboxSummary
-from isola_store.port import Sandbox
+from isola_rest.models import RecordList, RecordSummary, Wire
+from isola_store.port import Logged, T
 
 MOST_ITEMS = 1000
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # Wide enough for any time and any name; what it points to need not exist any more.
-_CURSOR = "^[0-9]{1,17}[.][a-z0-9.-]{1,47}$"
+_CURSOR = "^[0-9]{1,17}[.][a-z0-9.-]{1,59}$"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -37,8 +37,8 @@ class Position:
     """A place in the order.
 
     Attributes:
-        microseconds: Since 1970, when the sandbox was created, or its record written.
-        name: Of the sandbox; of a record the UID, as a name may have had several.
+        microseconds: Since 1970, when the object was created, or its record written.
+        name: Of the object; of a record the UID, as a name may have had several.
     """
 
     microseconds: int
@@ -48,9 +48,9 @@ class Position:
         return f"{self.microseconds}.{self.name}"
 
 
-def position_of(sandbox: Sandbox) -> Position:
-    """Return where a sandbox is."""
-    return Position(_microseconds(sandbox.created_at), sandbox.name)
+def position_of(item: Logged) -> Position:
+    """Return where an object is."""
+    return Position(_microseconds(item.created_at), item.name)
 
 
 def _microseconds(at: datetime) -> int:
@@ -71,42 +71,48 @@ Cursor = Annotated[
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """What a client wants to see of all sandboxes.
+    """What a client wants to see of all there is.
 
     Attributes:
         labels: What it requires of labels.
         status: Which status, or None for any.
+        having: Which values, by the names of fields of a summary.
         after: Only what comes after this place.
         limit: How many at most, or None for all.
     """
 
     labels: tuple[Requirement, ...] = ()
-    status: Phase | None = None
+    status: StrEnum | None = None
+    having: Mapping[str, str] = field(default_factory=dict[str, str])
     after: Position | None = None
     limit: int | None = None
 
 
-def page(sandboxes: Iterable[Sandbox], choice: Choice) -> SandboxList:
-    """Return the chosen sandboxes, oldest first, and where the next page begins if there is one."""
-    chosen: list[SandboxSummary] = []
+def page(kind: Kind[T], items: Iterable[T], choice: Choice) -> Wire:
+    """Return the chosen objects, oldest first, and where the next page begins if there is one."""
+    chosen: list[Summary] = []
     last: Position | None = None
-    for position, sandbox in sorted(((position_of(s), s) for s in sandboxes), key=itemgetter(0)):
+    for position, item in sorted(((position_of(i), i) for i in items), key=itemgetter(0)):
         if choice.after and position <= choice.after:
             continue
-        summary = summary_of(sandbox)
+        summary = kind.summary(item)
         if not is_chosen(summary, choice):
             continue
         if last and len(chosen) == choice.limit:
-            return SandboxList(sandboxes=chosen, next_cursor=str(last))
+            return kind.listed(chosen, str(last))
         chosen.append(summary)
         last = position
-    return SandboxList(sandboxes=chosen)
+    return kind.listed(chosen, None)
 
 
-def is_chosen(summary: SandboxSummary, choice: Choice) -> bool:
-    """Return whether a client wants to see a sandbox, wherever it is in the order."""
+def is_chosen(summary: Summary, choice: Choice) -> bool:
+    """Return whether a client wants to see an object, wherever it is in the order."""
     labels = summary.labels or {}
-    return choice.status in (None, summary.status) and all(r.holds(labels) for r in choice.labels)
+    return (
+        choice.status in (None, summary.status)
+        and all(getattr(summary, name) == value for name, value in choice.having.items())
+        and all(requirement.holds(labels) for requirement in choice.labels)
+    )
 
 
 def record_page(kept: Sequence[Kept], *, before: Position | None, limit: int | None) -> RecordList:

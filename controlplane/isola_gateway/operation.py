@@ -13,6 +13,9 @@ EVENTS = "text/event-stream"
 TEXT = "text/plain"
 JSON = "application/json"
 
+# Of answers.
+REPLAYED = "Idempotent-Replayed"
+
 # Problems of each request that a sandbox's sidecar answers.
 IN_SANDBOX = (404, 409, 422, 429, 502, 503)
 

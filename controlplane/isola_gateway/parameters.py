@@ -12,8 +12,15 @@ from isola_gateway.listing import MOST_ITEMS, Cursor
 from isola_gateway.operation import Parameter
 from isola_lifecycle.sandbox.conditions import Phase
 from isola_rest.commands import TEXT_PATTERN
-from isola_rest.identifiers import CommandId, ContainerName, IdempotencyKey, SandboxId
+from isola_rest.identifiers import (
+    CommandId,
+    ContainerName,
+    IdempotencyKey,
+    SandboxId,
+    SnapshotName,
+)
 from isola_rest.labels import Selector
+from isola_rest.snapshots import SnapshotStatus
 
 # Entries of a directory that a sidecar gives at once.
 MOST_ENTRIES = 1000
@@ -41,6 +48,7 @@ def _query(name: str, kind: Any, description: str, *, required: bool = False) ->
 
 ID = _path("id", SandboxId, "The sandbox.")
 SANDBOX_ID = _path("sandboxId", SandboxId, "The sandbox.")
+SNAPSHOT_ID = _path("id", SnapshotName, "The snapshot.")
 COMMAND_ID = _path("commandId", CommandId, "The command.")
 CONTAINER = _query(
     "container", ContainerName, "Which container; needed only where there are several."
@@ -131,13 +139,22 @@ WAIT_FOR_START = _query(
     "Answer when the sandbox is no longer starting, or after so long. Default: a moment for a"
     " sandbox that was just created, else 0.",
 )
+WAIT_FOR_THE_END = _query(
+    "waitSeconds",
+    Annotated[int, Field(ge=0, le=LONGEST_WAIT_SECONDS)],
+    "Answer when the snapshot has ended, or after so long. Default: a moment for one that was just"
+    " asked for, else 0.",
+)
 LABELS = _query(
     "labels",
     Selector,
-    "Only sandboxes with such labels: `key=value`, `key!=value` (or no such key), joined by commas"
+    "Only those with such labels: `key=value`, `key!=value` (or no such key), joined by commas"
     ' that mean "and". As in `kubectl get -l`, but for `in`, `notin` and bare keys.',
 )
 STATUS = _query("status", Phase, "Only sandboxes with this status.")
+SNAPSHOT_STATUS = _query("status", SnapshotStatus, "Only snapshots with this status.")
+OF_SANDBOX = _query("sandboxId", SandboxId, "Only snapshots of the sandbox with this id.")
+NAMED = _query("snapshotName", SnapshotName, "Only snapshots to be restored by this name.")
 LIMIT = _query(
     "limit",
     Annotated[int, Field(ge=1, le=MOST_ITEMS)],
@@ -149,8 +166,8 @@ CURSOR = _query(
 UID = _query(
     "uid",
     Annotated[str, StringConstraints(pattern="^[0-9a-f-]{36}$")],
-    "Which one, where several sandboxes had this id one after the other. Default: the one that"
-    " exists, else the last one that is on record.",
+    "Which one, where several had this id one after the other. Default: the one that exists, else"
+    " the last one that is on record.",
 )
 ORDER = _query("order", Literal["asc", "desc"], "`asc` (default): oldest entry first.")
 FOLLOW = _query(
@@ -158,7 +175,7 @@ FOLLOW = _query(
     Literal["true", "false"],
     "`true`, or no `follow` and `Accept: text/event-stream`: server-sent events, one for each entry"
     " from the oldest on, its `id` the entry's `sequence`, its `data` the entry. The stream goes on"
-    " as the log grows, and ends after `Terminated` or when the sandbox is gone.",
+    " as the log grows, and ends when what it is about is gone, a sandbox's after `Terminated`.",
 )
 LAST_SEQUENCE = Parameter(
     name="Last-Event-ID",
@@ -198,15 +215,21 @@ SIGNAL = _query(
     "Which signal, by name or number, such as TERM. Default: KILL.",
 )
 
-IDEMPOTENCY_KEY = Parameter(
-    name=idempotency.HEADER,
-    where="header",
-    adapter=TypeAdapter[Any](IdempotencyKey),
-    description="Chosen by the client at random for each sandbox that it wants, such as a UUID. The"
-    " same request under the same key is the same sandbox, however often it is sent and to"
-    " whichever gateway; another request under that key is refused with 422. The sandbox's id"
-    " follows from the key. Once the sandbox is deleted and gone, its key makes a new one.",
-)
+
+def _key(noun: str) -> Parameter:
+    return Parameter(
+        name=idempotency.HEADER,
+        where="header",
+        adapter=TypeAdapter[Any](IdempotencyKey),
+        description=f"Chosen by the client at random for each {noun} that it wants, such as a UUID."
+        f" The same request under the same key is the same {noun}, however often it is sent and to"
+        f" whichever gateway; another request under that key is refused with 422. The {noun}'s id"
+        f" follows from the key. Once the {noun} is gone, its key makes a new one.",
+    )
+
+
+IDEMPOTENCY_KEY = _key("sandbox")
+SNAPSHOT_KEY = _key("snapshot")
 REPEAT_KEY = Parameter(
     name=idempotency.HEADER,
     where="header",
@@ -216,11 +239,18 @@ REPEAT_KEY = Parameter(
     " whichever gateway, and answered alike; another request under that key is refused with 422."
     " The sandbox remembers its latest 4096 keys, for an hour.",
 )
-PREFER = Parameter(
-    name=preferences.HEADER,
-    where="header",
-    adapter=TypeAdapter[Any](str),
-    description="`wait=N` (RFC 7240): answer when the sandbox is no longer starting, or after N"
-    f" seconds, of which {LONGEST_WAIT_SECONDS} are granted at most. The answer is the same sandbox"
-    " either way; its `status` tells.",
-)
+
+
+def _preference(until: str) -> Parameter:
+    return Parameter(
+        name=preferences.HEADER,
+        where="header",
+        adapter=TypeAdapter[Any](str),
+        description=f"`wait=N` (RFC 7240): answer when {until}, or after N seconds, of which"
+        f" {LONGEST_WAIT_SECONDS} are granted at most. The answer is the same either way; its"
+        " `status` tells.",
+    )
+
+
+PREFER = _preference("the sandbox is no longer starting")
+PREFER_THE_END = _preference("the snapshot has ended")

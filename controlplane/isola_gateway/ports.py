@@ -5,31 +5,33 @@ from __future__ import annotations
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 from isola_lifecycle.archive import Kept, Segment
 from isola_lifecycle.log import Condition
-from isola_store.port import Draft, Sandbox
+from isola_store.port import Draft, Logged, T
+
+T_co = TypeVar("T_co", bound=Logged, covariant=True)
 
 
-class SandboxView(Protocol):
-    """A copy of all sandboxes, current but for the lag of a watch."""
+class View(Protocol[T_co]):
+    """A copy of all objects of a kind, current but for the lag of a watch."""
 
     @property
     def synced(self) -> bool:
         """Return whether the copy has been complete once."""
         ...
 
-    def get(self, name: str) -> Sandbox | None:
-        """Return the sandbox of that name, or None."""
+    def get(self, name: str) -> T_co | None:
+        """Return the object of that name, or None."""
         ...
 
-    def list(self) -> Sequence[Sandbox]:
-        """Return all sandboxes."""
+    def list(self) -> Sequence[T_co]:
+        """Return all objects."""
         ...
 
     def subscribe(self, listener: Callable[[str], None]) -> Callable[[], None]:
-        """Have `listener` called with the name of every sandbox that came, changed or went.
+        """Have `listener` called with the name of every object that came, changed or went.
 
         Returns:
             What ends that.
@@ -37,29 +39,29 @@ class SandboxView(Protocol):
         ...
 
     async def changed(self, name: str, timeout_seconds: float) -> None:
-        """Return when the sandbox of that name next changes, or the time is over."""
+        """Return when the object of that name next changes, or the time is over."""
         ...
 
 
-class SandboxWriter(Protocol):
-    """The part of `isola_store.port.SandboxStore` that the gateway uses; its errors hold here."""
+class Writer(Protocol[T_co]):
+    """The part of `isola_store.port.Store` that the gateway uses; its errors hold here."""
 
-    async def create(self, draft: Draft) -> Sandbox:
-        """Create a Sandbox and return it."""
+    async def create(self, draft: Draft) -> T_co:
+        """Create an object and return it."""
         ...
 
-    async def read(self, name: str) -> Sandbox:
-        """Return the Sandbox as it is now."""
+    async def read(self, name: str) -> T_co:
+        """Return the object as it is now."""
         ...
 
     async def append(
         self, name: str, entries: Sequence[Condition], *, expected_version: int
-    ) -> Sandbox:
-        """Append sealed entries and return the Sandbox with them."""
+    ) -> T_co:
+        """Append sealed entries and return the object with them."""
         ...
 
     async def delete(self, name: str, *, uid: str) -> None:
-        """Mark the Sandbox for deletion."""
+        """Mark the object for deletion."""
         ...
 
 
@@ -67,12 +69,27 @@ class RecordReader(Protocol):
     """The part of `isola_store.records.RecordStore` that the gateway uses."""
 
     async def read(self, name: str, uid: str = "") -> Sequence[Segment]:
-        """Return what is kept of all sandboxes of a name, or of one of them."""
+        """Return what is kept of all objects of a name, or of one of them."""
         ...
 
     async def list(self) -> Sequence[Kept]:
         """Return all segments there are, but not what is in them."""
         ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access(Generic[T]):
+    """Where objects of one kind are read and written.
+
+    Attributes:
+        view: What reads are answered from.
+        store: Where writes go.
+        records: The archive.
+    """
+
+    view: View[T]
+    store: Writer[T]
+    records: RecordReader
 
 
 class SidecarError(Exception):

@@ -31,6 +31,12 @@ from isola_lifecycle.errors import (
 )
 from isola_rest.problem import MEDIA_TYPE, ProblemError, Violation, problem
 
+# What a request calls otherwise, or has elsewhere, than the resource.
+_OTHER_FIELDS = {
+    "rootfsSnapshotSources": "podTemplate.containers",
+    "sandboxName": "sandboxId",
+}
+
 _SIDECAR = "The sandbox did not answer; whether it saw the request is not known"
 _INTERNAL = "The gateway failed to answer; its log tells why, under this request's id"
 
@@ -74,7 +80,7 @@ def _translated(error: Exception) -> ProblemError | None:
 def _crowded() -> ProblemError:
     return ProblemError(
         HTTPStatus.SERVICE_UNAVAILABLE,
-        "Others write the sandbox's log faster than this request could; try again",
+        "Others write that log faster than this request could; try again",
         headers={"Retry-After": "1"},
     )
 
@@ -95,7 +101,11 @@ def _of_kubernetes(error: RejectedError | TransientError) -> ProblemError | None
 
 def _location(field: str) -> str:
     # `spec.network.nameservers` of the resource is `body.network.nameservers` of the request.
-    return ".".join(filter(None, ("body", field.removeprefix("spec").removeprefix("."))))
+    path = field.removeprefix("spec").removeprefix(".")
+    for ours, theirs in _OTHER_FIELDS.items():
+        if path.partition("[")[0] == ours:
+            path = theirs
+    return ".".join(filter(None, ("body", path)))
 
 
 def _of_routing(error: HTTPException) -> ProblemError | None:

@@ -121,6 +121,8 @@ def _example(document: Json, operation: Json) -> str:
         if p["in"] == "query" and p["required"]
     )
     path = re.sub(r"\{(\w+)\}", lambda found: f"${_upper(found[1])}", operation["path"])
+    if operation["tags"] == ["Rootfs snapshots"]:
+        path = path.replace("$SANDBOX", "$SNAPSHOT")
     words = [f'"$ISOLA_URL{path}{"?" + query if query else ""}"']
     if operation["method"] != "GET":
         words.insert(0, f"-X {operation['method']}")

@@ -27,7 +27,8 @@ def test_without_the_gateway_the_notes_do_not_lead_to_it(chart: Chart) -> None:
 
 
 def test_the_notes_say_what_to_do_before_the_operator_goes(chart: Chart) -> None:
-    assert "kubectl -n isola-sandboxes delete sandboxes --all" in chart.notes()
+    for resource in ("sandboxes", "rootfssnapshots"):
+        assert f"kubectl -n isola-sandboxes delete {resource} --all" in chart.notes()
 
 
 def test_the_notes_say_what_is_open_without_the_policies(chart: Chart) -> None:

@@ -52,6 +52,9 @@ GATEWAY = {
     grant(SANDBOX_NAMESPACE, OURS, "sandboxrecords", "list"),
     grant(SANDBOX_NAMESPACE, OURS, "sandboxes", "get list watch create delete"),
     grant(SANDBOX_NAMESPACE, OURS, "sandboxes/status", "patch"),
+    grant(SANDBOX_NAMESPACE, OURS, "rootfssnapshotrecords", "list"),
+    grant(SANDBOX_NAMESPACE, OURS, "rootfssnapshots", "get list watch create delete"),
+    grant(SANDBOX_NAMESPACE, OURS, "rootfssnapshots/status", "patch"),
 }
 EXPORTER = {
     grant(SANDBOX_NAMESPACE, OURS, resource, "list watch")

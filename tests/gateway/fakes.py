@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Se
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Generic
 
 from quart import Quart
 
@@ -16,6 +16,7 @@ from isola_gateway.admission import Admission
 from isola_gateway.app import create_app
 from isola_gateway.egress import Replicas, nowhere
 from isola_gateway.ports import (
+    Access,
     Answer,
     Call,
     Sidecar,
@@ -27,8 +28,9 @@ from isola_gateway.ports import (
 from isola_lifecycle.archive import Moved
 from isola_lifecycle.log import Fact, Status
 from isola_lifecycle.sandbox.fold import extend
-from isola_store.memory import MemorySandboxes
-from isola_store.port import Draft, Sandbox
+from isola_lifecycle.snapshot.fold import SNAPSHOT
+from isola_store.memory import MemorySandboxes, MemorySnapshots, MemoryStore
+from isola_store.port import Draft, Sandbox, Snapshot, T
 from isola_store.records import MemoryRecords
 
 START = datetime(2026, 11, 24, 1, 40, tzinfo=UTC)
@@ -49,13 +51,13 @@ class Clock:
         return self.now
 
 
-class MemoryView:
+class MemoryView(Generic[T]):
     """A copy that follows at once, or not at all while it `lags`."""
 
     def __init__(self) -> None:
         self.synced = True
         self.lags = False
-        self._copy: dict[str, Sandbox] = {}
+        self._copy: dict[str, T] = {}
         self._changes = asyncio.Event()
         self._listeners: list[Callable[[str], None]] = []
 
@@ -67,10 +69,10 @@ class MemoryView:
     def listeners(self) -> int:
         return len(self._listeners)
 
-    def get(self, name: str) -> Sandbox | None:
+    def get(self, name: str) -> T | None:
         return self._copy.get(name)
 
-    def list(self) -> Sequence[Sandbox]:
+    def list(self) -> Sequence[T]:
         return tuple(self._copy.values())
 
     async def changed(self, name: str, timeout_seconds: float) -> None:
@@ -81,39 +83,42 @@ class MemoryView:
         except TimeoutError:
             return
 
-    def take(self, sandbox: Sandbox) -> None:
+    def take(self, item: T) -> None:
         if self.lags:
             return
-        if sandbox.deleting and not sandbox.finalizers:
-            self._copy.pop(sandbox.name, None)
+        if item.deleting and not item.finalizers:
+            self._copy.pop(item.name, None)
         else:
-            self._copy[sandbox.name] = sandbox
+            self._copy[item.name] = item
         for listener in tuple(self._listeners):
-            listener(sandbox.name)
+            listener(item.name)
         self._changes.set()
         self._changes = asyncio.Event()
 
 
-class WatchedSandboxes(MemorySandboxes):
+class Watched(MemoryStore[T]):
     """A store whose changes a view follows, and that fails where it is told to."""
 
-    def __init__(self, view: MemoryView, clock: Clock) -> None:
-        super().__init__(clock)
-        self.view = view
-        self.failures: list[Exception] = []
-        self.writes: list[str] = []
+    view: MemoryView[T]
+    failures: list[Exception]
+    writes: list[str]
 
-    async def create(self, draft: Draft) -> Sandbox:
+    def watched_by(self, view: MemoryView[T]) -> None:
+        self.view = view
+        self.failures = []
+        self.writes = []
+
+    async def create(self, draft: Draft) -> T:
         self._fail()
         return await super().create(draft)
 
-    async def read(self, name: str) -> Sandbox:
+    async def read(self, name: str) -> T:
         self._fail()
         return await super().read(name)
 
     async def append(
         self, name: str, entries: Any, *, expected_version: int, moved: Moved | None = None
-    ) -> Sandbox:
+    ) -> T:
         self.writes.append("append")
         return await super().append(name, entries, expected_version=expected_version, moved=moved)
 
@@ -125,10 +130,26 @@ class WatchedSandboxes(MemorySandboxes):
         if self.failures:
             raise self.failures.pop(0)
 
-    def _keep(self, item: Sandbox) -> Sandbox:
+    def _keep(self, item: T) -> T:
         kept = super()._keep(item)
         self.view.take(kept)
         return kept
+
+
+class WatchedSandboxes(Watched[Sandbox], MemorySandboxes):
+    """The sandboxes of a world."""
+
+    def __init__(self, view: MemoryView[Sandbox], clock: Clock) -> None:
+        MemorySandboxes.__init__(self, clock)
+        self.watched_by(view)
+
+
+class WatchedSnapshots(Watched[Snapshot], MemorySnapshots):
+    """The snapshots of a world."""
+
+    def __init__(self, view: MemoryView[Snapshot], clock: Clock) -> None:
+        MemorySnapshots.__init__(self, clock)
+        self.watched_by(view)
 
 
 @dataclass
@@ -213,13 +234,35 @@ async def _gathered(parts: Any) -> bytes:
 
 
 @dataclass
+class SnapshotWorld:
+    """The snapshots that a gateway can reach."""
+
+    clock: Clock
+    view: MemoryView[Snapshot]
+    store: WatchedSnapshots
+    archive: MemoryRecords = field(default_factory=MemoryRecords)
+
+    async def records(self, name: str, *facts: Fact) -> Snapshot:
+        item = await self.store.read(name)
+        entries = SNAPSHOT.extend(item.log, facts, at=self.clock(), generation=1)
+        return await MemorySnapshots.append(
+            self.store, name, entries, expected_version=item.log.version
+        )
+
+    async def exists(self, name: str, *facts: Fact, **spec: Any) -> Snapshot:
+        await self.store.create(Draft(name=name, spec={"sandboxName": "box", **spec}))
+        return await self.records(name, *facts)
+
+
+@dataclass
 class World:
     """A gateway and all that it can reach."""
 
     clock: Clock
-    view: MemoryView
+    view: MemoryView[Sandbox]
     store: WatchedSandboxes
     sidecars: FakeSidecars
+    snapshots: SnapshotWorld
     archive: MemoryRecords = field(default_factory=MemoryRecords)
 
     def app(  # noqa: PLR0913 - as `create_app`
@@ -234,9 +277,12 @@ class World:
         stopping: asyncio.Event | None = None,
     ) -> Quart:
         return create_app(
-            view=self.view,
-            store=self.store,
-            records=self.archive,
+            sandboxes=Access(view=self.view, store=self.store, records=self.archive),
+            snapshots=Access(
+                view=self.snapshots.view,
+                store=self.snapshots.store,
+                records=self.snapshots.archive,
+            ),
             sidecars=sidecars or self.sidecars,
             egress=egress or Replicas(NO_SESSION, nowhere),
             clock=self.clock,
@@ -271,8 +317,13 @@ TEMPLATE = {"podTemplate": {"spec": {"containers": [{"name": "sandbox0", "image"
 
 
 def world() -> World:
-    clock, view = Clock(), MemoryView()
-    return World(clock, view, WatchedSandboxes(view, clock), FakeSidecars())
+    clock, view = Clock(), MemoryView[Sandbox]()
+    return World(clock, view, WatchedSandboxes(view, clock), FakeSidecars(), snapshots(clock))
+
+
+def snapshots(clock: Clock) -> SnapshotWorld:
+    view = MemoryView[Snapshot]()
+    return SnapshotWorld(clock, view, WatchedSnapshots(view, clock))
 
 
 def fact(
@@ -298,4 +349,43 @@ def started(address: str = ADDRESS, certificate: str = "") -> tuple[Fact, ...]:
         fact("Scheduled", "NodeAssigned", node="worker-1"),
         fact("Started", "ContainersStarted"),
         fact("Ready", "PodReady", "The sandbox accepts commands", podIP=address),
+    )
+
+
+def source() -> Fact:
+    """The entry with which a snapshot of a running sandbox is taken on."""
+    return fact(
+        "Accepted",
+        "SpecValid",
+        snapshotName="box",
+        sandboxUID="u-1",
+        node="worker-1",
+        container="sandbox0",
+        containerID="abc",
+        image="busybox",
+        imageID="busybox@sha256:1",
+    )
+
+
+def captured() -> tuple[Fact, ...]:
+    return (
+        source(),
+        fact("Capturing", "JobCreated", jobUID="j-1"),
+        fact("Captured", "ArchiveWritten", bytes="10240", sha256="ab" * 32, seconds="0.5"),
+    )
+
+
+def stored(key: str = "rootfssnapshots/boxes/box.tar") -> tuple[Fact, ...]:
+    return (
+        *captured(),
+        fact(
+            "Stored",
+            "ObjectWritten",
+            key=key,
+            storedBytes="512",
+            storedSHA256="cd" * 32,
+            compression="zstd",
+            etag="e",
+        ),
+        fact("Succeeded", "SnapshotStored", "The snapshot can be restored"),
     )

@@ -10,7 +10,7 @@ from datetime import timedelta
 from gateway.fakes import World, started
 from isola_gateway.admission import Admission, Limits
 from isola_gateway.metrics import Metrics
-from isola_gateway.routes.sandboxes import PATIENCE
+from isola_gateway.routes.collection import PATIENCE
 from isola_gateway.server import Server, listening_socket
 from isola_gateway.sidecars import HttpSidecars, sessions
 

@@ -14,6 +14,7 @@ from gateway.fakes import TEMPLATE, World, fact, started
 from gateway.serving import served
 from gateway.test_history import ends
 from isola_gateway.following import Follower
+from isola_gateway.kinds import SANDBOXES
 from isola_gateway.listing import Choice
 from isola_lifecycle.sandbox.conditions import Phase
 from isola_rest.labels import Requirement
@@ -45,7 +46,7 @@ class Heard:
 
 @asynccontextmanager
 async def follower(gateway: World, **choice: Any) -> AsyncGenerator[Heard]:
-    async with aclosing(Follower(gateway.view, Choice(**choice)).events()) as events:
+    async with aclosing(Follower(SANDBOXES, gateway.view, Choice(**choice)).events()) as events:
         yield Heard(events)
 
 
@@ -104,7 +105,7 @@ async def test_only_those_that_were_asked_for_are_told_and_removed_when_they_no_
 
 
 async def test_silence_is_filled_with_signs_of_life(gateway: World) -> None:
-    events = Follower(gateway.view, Choice(), keep_alive_seconds=0.01).events()
+    events = Follower(SANDBOXES, gateway.view, Choice(), keep_alive_seconds=0.01).events()
     parts = [await asyncio.wait_for(anext(events), 5) for _ in range(4)]
     assert [part[:1] for part in parts] == [b":", b"e", b":", b":"]
     await events.aclose()

@@ -17,8 +17,8 @@ async def posted(client: Client, labels: Any) -> Any:
     return await client.post("/v1/sandboxes", json={**BODY, "labels": labels})
 
 
-async def got(client: Client, **query: Any) -> Any:
-    response = await client.get("/v1/sandboxes", query_string=query)
+async def got(client: Client, path: str = "/v1/sandboxes", **query: Any) -> Any:
+    response = await client.get(path, query_string=query)
     assert response.status_code == 200, await response.get_data(as_text=True)
     return await response.json
 
@@ -165,11 +165,14 @@ async def test_a_list_by_status(client: Client, gateway: World) -> None:
 # --- pages -------------------------------------------------------------------------------------
 
 
-async def paged(client: Client, **query: Any) -> list[str]:
+async def paged(
+    client: Client, listed: tuple[str, str] = ("/v1/sandboxes", "sandboxes"), **query: Any
+) -> list[str]:
+    path, field = listed
     pages: list[str] = []
     while True:
-        page = await got(client, **query)
-        pages.append(" ".join(s["id"] for s in page["sandboxes"]))
+        page = await got(client, path, **query)
+        pages.append(" ".join(item["id"] for item in page[field]))
         if "nextCursor" not in page:
             return pages
         query["cursor"] = page["nextCursor"]

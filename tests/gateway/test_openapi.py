@@ -28,9 +28,13 @@ from gateway.fakes import (
     FakeSidecars,
     MemoryView,
     Scripted,
+    SnapshotWorld,
+    Watched,
     WatchedSandboxes,
+    WatchedSnapshots,
     World,
     started,
+    stored,
 )
 from isola_gateway.contract import OPERATIONS
 from isola_gateway.links import links
@@ -39,8 +43,9 @@ from isola_gateway.ports import Answer, Call, Sidecar
 from isola_lifecycle.archive import Moved
 from isola_lifecycle.errors import NotFoundError
 from isola_lifecycle.sandbox.fold import extend
-from isola_store.memory import MemorySandboxes
-from isola_store.port import Draft, Sandbox
+from isola_lifecycle.snapshot.fold import SNAPSHOT
+from isola_store.memory import MemorySandboxes, MemorySnapshots
+from isola_store.port import Draft, Sandbox, Snapshot, T
 
 ROOT = Path(__file__).parents[2]
 ENTRY = {
@@ -108,6 +113,11 @@ def test_links_lead_from_what_is_made_to_all_that_can_be_done_with_it() -> None:
     assert made["deleteSandbox"] == {"id": "$response.body#/id"}
     assert made["createCommand"] == {"sandboxId": "$response.body#/id"}
     assert "killCommand" not in made, "its command is not known yet"
+    assert lead("createRootfsSnapshot").keys() == {
+        "getRootfsSnapshot",
+        "getRootfsSnapshotHistory",
+        "deleteRootfsSnapshot",
+    }
     assert lead("createCommand")["killCommand"] == {
         "sandboxId": "$request.path.sandboxId",
         "commandId": "$response.body#/id",
@@ -148,17 +158,17 @@ class PlausibleSidecars(FakeSidecars):
                 yield Scripted(204)
 
 
-class PopulousSandboxes(WatchedSandboxes):
-    """Of all names, the even ones exist and run, and are there again when they were deleted."""
+class Populous(Watched[T]):
+    """Of all names, the even ones exist, and are there again when they were deleted."""
 
     leaving: set[str]
 
-    def twin(self, name: str) -> Sandbox | None:
+    def twin(self, name: str) -> T | None:
         if name in self.leaving:
             return None
         return replace(self._items["box"], name=name) if len(name) % 2 == 0 else None
 
-    async def read(self, name: str) -> Sandbox:
+    async def read(self, name: str) -> T:
         if name in self.leaving:
             self.leaving.discard(name)
             raise NotFoundError(name)
@@ -166,23 +176,31 @@ class PopulousSandboxes(WatchedSandboxes):
 
     async def append(
         self, name: str, entries: Any, *, expected_version: int, moved: Moved | None = None
-    ) -> Sandbox:
+    ) -> T:
         assert moved is None
         assert entries
         assert expected_version
         return await self.read(name)
 
 
-class PopulousView(MemoryView):
-    """The copy of `PopulousSandboxes`."""
+class PopulousSandboxes(Populous[Sandbox], WatchedSandboxes):
+    """All sandboxes run."""
 
-    store: PopulousSandboxes
 
-    def get(self, name: str) -> Sandbox | None:
+class PopulousSnapshots(Populous[Snapshot], WatchedSnapshots):
+    """All snapshots are stored."""
+
+
+class PopulousView(MemoryView[T]):
+    """The copy of a populous store."""
+
+    store: Populous[T]
+
+    def get(self, name: str) -> T | None:
         return self.store.twin(name)
 
     async def changed(self, name: str, timeout_seconds: float) -> None:
-        """Whoever waits for a change sees the sandbox gone: a stream that is followed ends."""
+        """Whoever waits for a change sees the object gone: a stream that is followed ends."""
         await super().changed(name, min(timeout_seconds, 0.01))
         self.store.leaving.add(name)
 
@@ -195,13 +213,19 @@ class StandingClock(Clock):
 
 
 async def populous() -> Quart:
-    clock, view = StandingClock(), PopulousView()
-    store = PopulousSandboxes(view, clock)
+    clock = StandingClock()
+    view, kept_view = PopulousView[Sandbox](), PopulousView[Snapshot]()
+    store, kept = PopulousSandboxes(view, clock), PopulousSnapshots(kept_view, clock)
     view.store, store.leaving = store, set()
-    populated = World(clock, view, store, PlausibleSidecars())
+    kept_view.store, kept.leaving = kept, set()
+    snapshots = SnapshotWorld(clock, kept_view, kept)
+    populated = World(clock, view, store, PlausibleSidecars(), snapshots)
     log = (await store.create(Draft(name="box", spec=TEMPLATE))).log
     entries = extend(log, started(), at=clock(), generation=1)
     await MemorySandboxes.append(store, "box", entries, expected_version=0)
+    log = (await kept.create(Draft(name="box", spec={"sandboxName": "box"}))).log
+    entries = SNAPSHOT.extend(log, stored(), at=clock(), generation=1)
+    await MemorySnapshots.append(kept, "box", entries, expected_version=0)
     return populated.app()
 
 

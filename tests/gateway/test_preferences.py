@@ -74,7 +74,7 @@ async def test_a_copy_that_is_ahead_of_the_answer_is_noticed(gateway: World) -> 
     created = await gateway.exists("box")
     await gateway.records("box", *started())
     async with asyncio.timeout(1):
-        sandbox = await Lookup(gateway.view, gateway.store).started(created, 20)
+        sandbox = await Lookup(gateway.view, gateway.store).settled(created, 20)
     assert fold(sandbox.log).phase == "Running"
 
 
@@ -85,7 +85,7 @@ async def test_a_copy_of_an_earlier_sandbox_of_that_name_is_not_believed(gateway
     await gateway.store.delete("box", uid=old.uid)
     await gateway.store.remove_finalizer(old)
     new = await gateway.exists("box")
-    assert await Lookup(gateway.view, gateway.store).started(new, 0.05) == new
+    assert await Lookup(gateway.view, gateway.store).settled(new, 0.05) == new
 
 
 async def test_who_prefers_nothing_waits_for_nothing(client: Client) -> None:

@@ -3,67 +3,25 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import sys
-import time
 from collections.abc import Generator
-from contextlib import contextmanager
 from typing import Any
 
 import httpx
 import isola
 import pytest
 
+from gateway.process import comes_to_hold, resource, running_gateway
 from isola_lifecycle.chain import faults
-from support.kubernetes_server import NAMESPACE, ApiServer, free_port
+from support.kubernetes_server import ApiServer
 
 pytestmark = pytest.mark.apiserver
 
 
-@contextmanager
-def gateway(api_server: ApiServer) -> Generator[tuple[str, subprocess.Popen[bytes]]]:
-    port = free_port()
-    environment = {
-        **os.environ,
-        "KUBECONFIG": str(api_server.kubeconfig),
-        "ISOLA_SANDBOX_NAMESPACE": NAMESPACE,
-        "ISOLA_HTTP_PORT": str(port),
-    }
-    process = subprocess.Popen([sys.executable, "-m", "isola_gateway"], env=environment)
-    url = f"http://127.0.0.1:{port}"
-    try:
-        _until(lambda: _is_ready(url))
-        yield url, process
-    finally:
-        process.kill()
-        process.wait()
-
-
-def _is_ready(url: str) -> bool:
-    try:
-        return httpx.get(f"{url}/readyz").status_code == 200
-    except httpx.TransportError:
-        return False
-
-
-def _until(holds: Any, seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, "it did not come to hold"
-        time.sleep(0.02)
-
-
 @pytest.fixture(scope="module")
 def url(api_server: ApiServer) -> Generator[str]:
-    with gateway(api_server) as (url, _):
+    with running_gateway(api_server) as (url, _):
         yield url
-
-
-def resource(api_server: ApiServer, name: str) -> Any:
-    done = api_server.run_kubectl("get", "sandbox", name, "-o", "json")
-    return json.loads(done.stdout)
 
 
 def test_what_is_created_is_there_at_once_and_as_the_crd_completes_it(
@@ -75,8 +33,8 @@ def test_what_is_created_is_there_at_once_and_as_the_crd_completes_it(
             names.append(client.sandboxes.create(image="x", max_wait_seconds=0).id)
             again = client.sandboxes.get(names[-1])
             assert (again.status, again.startup_timeout_seconds) == ("Pending", 90)
-        _until(lambda: set(names) <= {s.id for s in client.sandboxes.list()})
-    stored = resource(api_server, names[0])
+        comes_to_hold(lambda: set(names) <= {s.id for s in client.sandboxes.list()})
+    stored = resource(api_server, "sandbox", names[0])
     assert stored["metadata"]["finalizers"]
     assert stored["metadata"]["annotations"]["isola.run/requested-by"] == "127.0.0.1"
 
@@ -108,7 +66,7 @@ def test_deleting_leaves_the_request_in_the_log_with_who_made_it(
     path = f"{url}/v1/sandboxes/{made.id}"
     assert httpx.delete(path, headers={"X-Request-Id": "req-7"}).status_code == 204
     assert httpx.get(path).json()["status"] == "Terminating"
-    stored = resource(api_server, made.id)
+    stored = resource(api_server, "sandbox", made.id)
     assert stored["metadata"]["deletionTimestamp"]
     [entry] = stored["status"]["conditions"]
     assert (entry["type"], entry["requestId"]) == ("TerminationRequested", "req-7")
@@ -122,15 +80,15 @@ def test_deleting_leaves_the_request_in_the_log_with_who_made_it(
 def test_two_gateways_delete_one_sandbox_and_record_it_once(
     url: str, api_server: ApiServer
 ) -> None:
-    with gateway(api_server) as (other, _), isola.Isola(url=url) as client:
+    with running_gateway(api_server) as (other, _), isola.Isola(url=url) as client:
         made = client.sandboxes.create(image="busybox", max_wait_seconds=0)
         for base in (url, other):
             assert httpx.delete(f"{base}/v1/sandboxes/{made.id}").status_code == 204
-    assert len(resource(api_server, made.id)["status"]["conditions"]) == 1
+    assert len(resource(api_server, "sandbox", made.id)["status"]["conditions"]) == 1
 
 
 def test_it_stops_when_it_is_told_to(api_server: ApiServer) -> None:
-    with gateway(api_server) as (_, process):
+    with running_gateway(api_server) as (_, process):
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 0
 
@@ -141,7 +99,7 @@ def test_a_key_is_one_sandbox_through_any_gateway_and_after_a_restart(
     body = {"podTemplate": {"containers": [{"image": "busybox"}]}}
     headers = {"Idempotency-Key": "across-gateways"}
     answers = [httpx.post(f"{url}/v1/sandboxes", json=body, headers=headers)]
-    with gateway(api_server) as (other, _):
+    with running_gateway(api_server) as (other, _):
         answers += [httpx.post(f"{other}/v1/sandboxes", json=body, headers=headers)]
         reused = httpx.post(
             f"{other}/v1/sandboxes", json={**body, "timeoutSeconds": 5}, headers=headers
@@ -163,7 +121,7 @@ def test_labels_choose_what_kubectl_chooses(url: str, api_server: ApiServer) -> 
         found = httpx.get(f"{url}/v1/sandboxes", params={"labels": selector}).json()
         return {sandbox["id"] for sandbox in found["sandboxes"]}
 
-    _until(lambda: len(listed("crew=a") | listed("crew=b")) == 3)
+    comes_to_hold(lambda: len(listed("crew=a") | listed("crew=b")) == 3)
     for selector in ("crew=a", "crew=a,example.com/run!=7", "example.com/run==7"):
         known = api_server.run_kubectl("get", "sandbox", "-l", selector, "-o", "name").stdout
         assert {name.partition("/")[2] for name in str(known).split()} == listed(selector)

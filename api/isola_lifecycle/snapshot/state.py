@@ -140,6 +140,14 @@ class State(NamedTuple):
             return Phase.SUCCEEDED if self.outcome.succeeded else Phase.FAILED
         return Phase.RUNNING if self.job_uid or self.archive else Phase.PENDING
 
+    @property
+    def holds_name(self) -> bool:
+        """Return whether a younger snapshot of its name has to replace it, or cannot be.
+
+        `rules` says so of every namesake; whoever is asked for a snapshot can say it before.
+        """
+        return self.stored is not None or self.outcome is None
+
 
 def carried(state: State) -> dict[str, str] | None:
     """Return `state` as `data` of an entry from which a fold can go on; None if it is too long."""

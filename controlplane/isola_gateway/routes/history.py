@@ -1,50 +1,45 @@
-"""`/v1/sandboxes/{id}/history`: the log as it is, all at once or as it grows; `/v1/records`."""
+"""`…/{id}/history`: the log as it is, all at once or as it grows."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from itertools import accumulate, islice, pairwise
+from typing import Any, Generic
 
 from quart import Blueprint, Response
 
-from isola_gateway import contract
-from isola_gateway.admission import Admission
 from isola_gateway.binding import Given, mount
 from isola_gateway.following import KEEP_ALIVE, KEEP_ALIVE_SECONDS
-from isola_gateway.histories import Histories, History
-from isola_gateway.listing import record_page
-from isola_gateway.lookup import Lookup
-from isola_gateway.operation import EVENTS
-from isola_gateway.routes.answers import event_stream, json_answer, model_answer
+from isola_gateway.histories import History
+from isola_gateway.kinds import Kind
+from isola_gateway.operation import EVENTS, Operation
+from isola_gateway.routes.answers import event_stream, json_answer
+from isola_gateway.routes.collection import Collection
 from isola_lifecycle.codec import encode
 from isola_lifecycle.log import Condition
-from isola_lifecycle.sandbox.fold import evolve
-from isola_lifecycle.sandbox.state import State
-from isola_lifecycle.sandbox.verdict import verdict
-
-# Nothing follows it.
-_LAST = "Terminated"
+from isola_lifecycle.projection import Projection
+from isola_store.port import T
 
 
-class HistoryRoutes:
-    """Views of logs.
+class HistoryRoutes(Generic[T]):
+    """The view of logs of one kind.
 
     Args:
-        lookup: Tells what became of a sandbox.
-        histories: Finds all that is known of one, gone or not.
-        admission: Bounds how many follow one.
+        operation: Which it is.
+        collection: The objects that they are of.
     """
 
-    def __init__(self, lookup: Lookup, histories: Histories, admission: Admission) -> None:
-        self._admission = admission
-        self._lookup = lookup
-        self._histories = histories
+    def __init__(self, operation: Operation, collection: Collection[T]) -> None:
+        self._operation = operation
+        self._kind = collection.kind
+        self._lookup = collection.lookup
+        self._histories = collection.histories
+        self._admission = collection.admission
 
     def blueprint(self) -> Blueprint:
         """Return the routes."""
-        views = ((contract.GET_HISTORY, self.history), (contract.LIST_RECORDS, self.records))
-        return mount(Blueprint("history", __name__), views)
+        return mount(Blueprint(self._operation.id, __name__), ((self._operation, self.history),))
 
     async def history(self, given: Given) -> Response:
         """Show the log, or follow it."""
@@ -56,7 +51,7 @@ class HistoryRoutes:
         # Durations stand beside the entries: one more field, and no entry would match its digest.
         entries = [encode(entry) for entry in history.entries]
         durations = _durations(history.entries)
-        phases = _phases(history.entries)
+        phases = _phases(self._kind.projection, history.entries)
         if given.get("order") == "desc":
             entries.reverse()
             durations.reverse()
@@ -64,28 +59,20 @@ class HistoryRoutes:
         told = {
             "id": history.name,
             "uid": history.uid,
-            "deleted": history.sandbox is None,
+            "deleted": history.item is None,
             "entries": entries,
             "sincePreviousSeconds": durations,
             "phases": phases,
-            "verdict": _verdict(history.entries),
+            "verdict": _verdict(self._kind, history.entries),
         }
         return json_answer(json.dumps(told))
 
-    async def records(self, given: Given) -> Response:
-        """Show which sandboxes are gone but on record."""
-        kept = await self._histories.kept()
-        values = given.values
-        return model_answer(
-            record_page(kept, before=values.get("cursor"), limit=values.get("limit"))
-        )
-
-    async def _followed(self, history: History, seen: int) -> AsyncIterator[bytes]:
-        current = history.sandbox
+    async def _followed(self, history: History[T], seen: int) -> AsyncIterator[bytes]:
+        current = history.item
         # The server holds the head of an answer back until there is something of its body.
         yield KEEP_ALIVE
         entries: Sequence[Condition] = [e for e in history.entries if e.sequence > seen]
-        over = any(entry.type == _LAST for entry in history.entries)
+        over = self._is_over(history.entries)
         while True:
             for entry in entries:
                 yield _event(entry)
@@ -98,10 +85,13 @@ class HistoryRoutes:
                 entries = ()
             elif later:
                 entries = await self._histories.after(later, seen)
-                over = any(entry.type == _LAST for entry in later.log)
+                over = self._is_over(later.log)
             else:
                 entries = await self._histories.end(current, seen)
             current = later
+
+    def _is_over(self, entries: Iterable[Condition]) -> bool:
+        return any(entry.type == self._kind.last for entry in entries)
 
 
 def _durations(entries: Sequence[Condition]) -> list[float | None]:
@@ -110,13 +100,13 @@ def _durations(entries: Sequence[Condition]) -> list[float | None]:
     return [None, *between] if times else []
 
 
-def _phases(entries: Sequence[Condition]) -> list[str]:
-    states = accumulate(entries, evolve, initial=State())
-    return [state.phase.value for state in islice(states, 1, None)]
+def _phases(projection: Projection[Any], entries: Sequence[Condition]) -> list[str]:
+    states = accumulate(entries, projection.evolve, initial=projection.initial)
+    return [projection.phase(state) for state in islice(states, 1, None)]
 
 
-def _verdict(entries: Sequence[Condition]) -> dict[str, str]:
-    told = verdict(entries)
+def _verdict(kind: Kind[T], entries: Sequence[Condition]) -> dict[str, str]:
+    told = kind.verdict(entries)
     return {"sentence": told.sentence} | ({"advice": told.advice} if told.advice else {})
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import platform
+from collections.abc import Collection
 from http import HTTPStatus
 
 from quart import Blueprint, Response
@@ -11,11 +12,12 @@ from quart import Blueprint, Response
 from isola_gateway import contract
 from isola_gateway.binding import Given, mount
 from isola_gateway.metrics import CONTENT_TYPE, Metrics
-from isola_gateway.ports import SandboxView, SandboxWriter
+from isola_gateway.ports import View, Writer
 from isola_gateway.routes.answers import model_answer
 from isola_lifecycle.errors import LifecycleError, NotFoundError
 from isola_rest.models import Health, Version
 from isola_rest.problem import ProblemError
+from isola_store.port import Logged
 
 # No sandbox can have it: ids of the REST API are 22 characters, and people choose better names.
 _PROBE = "isola-readiness-probe"
@@ -26,16 +28,20 @@ class OperationRoutes:
     """Views for those who run it.
 
     Args:
-        view: Must be in sync for the gateway to be ready.
+        views: Must be in sync for the gateway to be ready.
         store: Must answer.
         metrics: What is shown.
         release: What is running.
     """
 
     def __init__(
-        self, view: SandboxView, store: SandboxWriter, metrics: Metrics, release: str
+        self,
+        views: Collection[View[Logged]],
+        store: Writer[Logged],
+        metrics: Metrics,
+        release: str,
     ) -> None:
-        self._view = view
+        self._views = views
         self._store = store
         self._metrics = metrics
         self._release = release
@@ -58,8 +64,8 @@ class OperationRoutes:
 
     async def ready(self, _: Given) -> Response:
         """Say whether reads and writes would work."""
-        if not self._view.synced:
-            raise _unready("The list of sandboxes has not arrived yet")
+        if not all(view.synced for view in self._views):
+            raise _unready("The lists of sandboxes and snapshots have not arrived yet")
         try:
             async with asyncio.timeout(_PROBE_SECONDS):
                 await self._store.read(_PROBE)
