@@ -21,7 +21,8 @@ install() {
     --set apiGateway.service.type=NodePort --set apiGateway.service.nodePort=30080 \
     --set sandboxNamespace.create=true \
     --set operator.sandboxRuntime.rootfssnapshot.enabled=true \
-    --set operator.sandboxRuntime.rootfssnapshot.uploader.image.tag="$(image isola-snapshot-uploader)" \
+    --set "operator.sandboxRuntime.rootfssnapshot.uploader.image.tag=$(image isola-snapshot-uploader)" \
+    --set operator.sandboxRuntime.rootfssnapshot.snapshotMounter.cacheSizeLimit=2Gi \
     --set operator.sandboxRuntime.rootfssnapshot.storage.type=s3 \
     --set operator.sandboxRuntime.rootfssnapshot.storage.s3.bucket=isola \
     --set operator.sandboxRuntime.rootfssnapshot.storage.s3.region=us-east-1 \

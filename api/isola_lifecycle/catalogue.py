@@ -13,6 +13,7 @@ from typing import Generic, TypeVar
 OPERATOR = "operator"
 GATEWAY = "gateway"
 UPLOADER = "uploader"
+MOUNTER = "mounter"
 
 # On whose behalf something is done that came past the gateway. The API server tells who asks it to
 # nobody but its admission policies, and those cannot write into an object that is deleted.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
+from typing import Any
 
 GROUP = "sandbox.isola.run"
 VERSION = "v1alpha1"
@@ -86,8 +88,18 @@ CONTAINER_NAME_VARIABLE = "ISOLA_CONTAINER_NAME"
 CERTIFICATE_VARIABLE = "ISOLA_SIDECAR_CERTIFICATE"
 SIDECAR_CONTAINER = "sandbox-sidecar"
 GATE_CONTAINER = "network-gate"
-# What the gate exits with where it does not see that the network policies are in force.
+# What the gate exits with where it does not see that the network policies are in force, and where
+# it is to wait for archives and does not run under gVisor.
 GATE_NOT_ENFORCED = 86
+GATE_NOT_GVISOR = 87
+# Says of a pod which archive a container's root file system begins with; the container's name
+# follows. The path is the node's. (gVisor: `runsc/specutils`, `AnnotationRootfsUpperTar`.)
+ROOTFS_ANNOTATION = "dev.gvisor.tar.rootfs.upper."
+# The part of an annotation's key behind a slash, or all of one without a slash, has at most 63.
+RESTORED_CONTAINER_LENGTH = 63 - len(ROOTFS_ANNOTATION)
+# Below the folder on a node where archives are staged: whose, and what of it a pod's gate sees.
+GATE_FOLDER = "gate"
+STAGED_MARK = "staged"
 SIDECAR_PORT = 10032
 
 # Where a replica of the egress component answers gateways.
@@ -112,6 +124,24 @@ def sandbox_of_policy(policy: str) -> str:
 def sandbox_name(pod: str) -> str:
     """Return the name of the sandbox whose one pod has the name `pod`."""
     return pod.removesuffix("-pod")
+
+
+def staging_folder(root: str, sandbox_uid: str) -> str:
+    """Return the folder on a node in which a sandbox's archives are staged."""
+    return f"{root.rstrip('/')}/{sandbox_uid}"
+
+
+def archive_path(root: str, sandbox_uid: str, container: str) -> str:
+    """Return where on a node the archive is staged that a container starts from."""
+    return f"{staging_folder(root, sandbox_uid)}/{container}.tar"
+
+
+def gate_path(root: str, sandbox_uid: str) -> str:
+    """Return the folder on a node in which a sandbox's gate looks for the mark that all is staged.
+
+    There is never an archive in it.
+    """
+    return f"{staging_folder(root, sandbox_uid)}/{GATE_FOLDER}"
 
 
 def container_name(index: int) -> str:
@@ -156,6 +186,11 @@ def removal_name(snapshot: str) -> str:
 def object_prefix(namespace: str) -> str:
     """Return what the keys of a namespace's snapshots begin with."""
     return f"rootfssnapshots/{namespace}/"
+
+
+def stored_name(spec: Mapping[str, Any]) -> str:
+    """Return the name by which a RootfsSnapshot of this specification is restored."""
+    return spec.get("snapshotName") or spec["sandboxName"]
 
 
 def object_key(namespace: str, snapshot_name: str) -> str:

@@ -129,6 +129,8 @@ def _plain(value: Any) -> Any:
             return encode_time(value)
         case timedelta():
             return int(value.total_seconds())
+        case tuple():
+            return [_plain(each) for each in value]  # pyright: ignore[reportUnknownVariableType]
         case frozenset():
             return sorted(value)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
         case _ if is_dataclass(value):

@@ -214,6 +214,40 @@ namespaceSelector:
 {{- default (printf "%s-snapshot-uploader" (include "isola.fullname" .)) .Values.operator.sandboxRuntime.rootfssnapshot.uploader.serviceAccount.name -}}
 {{- end -}}
 
+{{- define "isola.mounter.serviceAccountName" -}}
+{{- default (printf "%s-snapshot-mounter" (include "isola.fullname" .)) .Values.operator.sandboxRuntime.rootfssnapshot.snapshotMounter.serviceAccount.name -}}
+{{- end -}}
+
+{{/* The mounter's directory on every node. Its own of each release: what belongs to none of its pods is removed there. */}}
+{{- define "isola.mounter.hostDirectory" -}}
+{{- .Values.operator.sandboxRuntime.rootfssnapshot.snapshotMounter.hostMountPath }}/{{ .Release.Namespace }}.{{ include "isola.fullname" . -}}
+{{- end -}}
+
+{{/* Below it, what sandboxes start from. */}}
+{{- define "isola.mounter.stagingRoot" -}}
+{{- include "isola.mounter.hostDirectory" . }}/staged
+{{- end -}}
+
+{{/* The secret whose keys become the mounter's environment; empty with a cloud identity. */}}
+{{- define "isola.mounter.credentialSecret" -}}
+{{- $mounter := .Values.operator.sandboxRuntime.rootfssnapshot.snapshotMounter -}}
+{{- if $mounter.existingSecret -}}{{ $mounter.existingSecret }}
+{{- else if include "isola.snapshots.inlineCredentials" . -}}{{ include "isola.fullname" . }}-operator-snapshot-mounter-credentials
+{{- end -}}
+{{- end -}}
+
+{{/* The keys of such a secret, from the values. */}}
+{{- define "isola.snapshots.credentials" -}}
+{{- $storage := .Values.operator.sandboxRuntime.rootfssnapshot.storage -}}
+{{- if eq $storage.type "s3" -}}
+AWS_ACCESS_KEY_ID: {{ $storage.s3.accessKeyId | quote }}
+AWS_SECRET_ACCESS_KEY: {{ $storage.s3.secretAccessKey | quote }}
+{{- else -}}
+AZURE_STORAGE_ACCOUNT: {{ $storage.azure.storageAccount | quote }}
+AZURE_STORAGE_KEY: {{ $storage.azure.accountKey | quote }}
+{{- end -}}
+{{- end -}}
+
 {{/* Whether the values hold credentials of the bucket themselves; empty if not. */}}
 {{- define "isola.snapshots.inlineCredentials" -}}
 {{- $storage := .Values.operator.sandboxRuntime.rootfssnapshot.storage -}}

@@ -247,6 +247,7 @@ def _pod_settings(settings: Settings) -> PodSettings:
         gate_seconds=settings.gate_seconds,
         canaries=settings.canaries,
         api_canaries=settings.api_canaries,
+        staging_root=settings.staging_root,
         version=settings.version,
     )
 

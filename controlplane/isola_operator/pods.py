@@ -11,6 +11,7 @@ from isola_lifecycle.naming import (
     CERTIFICATE_VARIABLE,
     GATE_CONTAINER,
     GATE_NOT_ENFORCED,
+    GATE_NOT_GVISOR,
     SIDECAR_CONTAINER,
 )
 from isola_lifecycle.sandbox.observation import Container, Pod, PodPhase
@@ -55,7 +56,8 @@ def decode_pod(item: Json) -> OwnedPod:
         unreachable=_unreachable(conditions),
         sidecar_certificate=_sidecar_certificate(spec),
         sidecar_ready=_sidecar_ready(status),
-        unenforced=_unenforced(status),
+        unenforced=_told_by_the_gate(status, GATE_NOT_ENFORCED, "what it reached is not known"),
+        unrestorable=_told_by_the_gate(status, GATE_NOT_GVISOR, "which runtime is not known"),
         unschedulable=_unschedulable(scheduled),
         disruption=disruption.get("message", ""),
         disruption_reason=disruption.get("reason", ""),
@@ -91,12 +93,12 @@ def _sidecar_ready(status: Json) -> bool:
     return any(s["name"] == SIDECAR_CONTAINER and s.get("ready", False) for s in statuses)
 
 
-def _unenforced(status: Json) -> str:
+def _told_by_the_gate(status: Json, code: int, unsaid: str) -> str:
     statuses: list[Json] = status.get("initContainerStatuses", [])
     for each in statuses:
         ended: Json = each.get("state", {}).get("terminated", {})
-        if each["name"] == GATE_CONTAINER and ended.get("exitCode") == GATE_NOT_ENFORCED:
-            return str(ended.get("message", "")).strip() or "what it reached is not known"
+        if each["name"] == GATE_CONTAINER and ended.get("exitCode") == code:
+            return str(ended.get("message", "")).strip() or unsaid
     return ""
 
 

@@ -60,6 +60,7 @@ class Settings:
         dev_mode: Whether logs are for people rather than JSON.
         kubeconfig: File with credentials, or empty inside a cluster.
         snapshots: What the Jobs of snapshots get.
+        staging_root: Folder on the nodes below which the mounter stages archives, or empty.
         version: This release (`ISOLA_VERSION`, set by the image).
     """
 
@@ -94,6 +95,7 @@ class Settings:
     dev_mode: bool = False
     kubeconfig: str = ""
     snapshots: JobSettings = field(default_factory=JobSettings)
+    staging_root: str = ""
     version: str = UNRELEASED
 
 
@@ -135,6 +137,7 @@ def settings_from(environment: Mapping[str, str]) -> Settings:
         dev_mode=_flag(environment, "ISOLA_DEV_MODE"),
         kubeconfig=environment.get("ISOLA_KUBECONFIG", ""),
         snapshots=_snapshots(environment),
+        staging_root=_staging_root(environment),
         version=environment.get("ISOLA_VERSION") or UNRELEASED,
     )
 
@@ -189,6 +192,17 @@ def _snapshots(environment: Mapping[str, str]) -> JobSettings:
         or defaults.archive_limit,
         log_level=_level(environment),
     )
+
+
+def _staging_root(environment: Mapping[str, str]) -> str:
+    if not _flag(environment, "ISOLA_ROOTFSSNAPSHOT_ENABLED"):
+        return ""
+    root = _required(environment, "ISOLA_ROOTFSSNAPSHOT_STAGING_ROOT")
+    if not root.startswith("/"):
+        raise SettingsError(
+            f"ISOLA_ROOTFSSNAPSHOT_STAGING_ROOT is {root!r}; it must be a path on the nodes, from /"
+        )
+    return root
 
 
 def _names(text: str) -> tuple[str, ...]:

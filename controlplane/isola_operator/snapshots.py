@@ -45,7 +45,7 @@ def jobs_path(namespace: str) -> str:
 
 def snapshot_name_of(snapshot: Snapshot) -> str:
     """Return the name by which a snapshot is restored."""
-    return snapshot.spec.get("snapshotName") or snapshot.spec["sandboxName"]
+    return naming.stored_name(snapshot.spec)
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from isola_lifecycle.sandbox.commands import (
 )
 from isola_lifecycle.sandbox.network import Network, network_of
 from isola_lifecycle.sandbox.observation import Observation, Pod
+from isola_lifecycle.sandbox.sources import sources_of
 from isola_lifecycle.sandbox.state import State
 from isola_lifecycle.seen import Refusal
 from isola_operator.credentials import fresh
@@ -91,6 +92,7 @@ class Cluster:
                 self.policies.ranges.blocked(),
                 self.policies.way_out.now(),
                 snapshots=self.keepsakes.enabled,
+                restores=bool(self.settings.staging_root),
             ),
             caller=asker(told, vouched=self.vouched),
             request_id=sandbox.annotations.get(naming.REQUEST_ID_ANNOTATION, ""),
@@ -100,6 +102,7 @@ class Cluster:
             keeps_for=patience(spec),
             keepsakes=await self.keepsakes.observe(sandbox) if sandbox.deleting else (),
             snapshots_enabled=self.keepsakes.enabled,
+            sources=sources_of(spec),
         )
         leaving = sandbox.deleting or state.termination_requested or state.outcome
         hopeless = seen.spec_faults and not state.pod_uid

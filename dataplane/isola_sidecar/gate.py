@@ -1,4 +1,4 @@
-"""The gate: ends well once this pod's network policies are seen to be in force.
+"""The gate: ends well once this pod's network policies are seen in force, and its archives staged.
 
     python3 -m isola_sidecar.gate ADDRESS:PORT...
 
@@ -9,6 +9,10 @@ What is seen: connections to canaries, listeners that a pod without policies rea
 never does. All of them must be refused, or go unanswered, twice in a row. One that cannot even be
 tried (no route for its protocol) proves nothing. Several canaries, because a dead one looks like
 one that is refused.
+
+Where a container starts from a snapshot, its archive must be on the node before: whoever puts it
+there (`isola_mounter`) leaves a mark in a folder that the gate sees, and that holds nothing else.
+How long that may take is not the gate's to say: the operator ends the pod.
 """
 
 from __future__ import annotations
@@ -20,24 +24,52 @@ import socket
 import sys
 import time
 
-# Told to the operator, which knows it by this number.
+# Told to the operator, which knows them by these numbers.
 NOT_ENFORCED = 86
+NOT_GVISOR = 87
 
 # An answer takes a packet each way; where policies drop packets, none ever comes.
 ANSWER_SECONDS = 0.3
 PAUSE_SECONDS = 0.01
 IN_A_ROW = 2
 
-SECONDS_VARIABLE = "ISOLA_GATE_SECONDS"
+LOOK_SECONDS = 0.05
+
+SECONDS_VARIABLE = "ISOLA_GATE_SECONDS"  # 0: policies are not looked at
+STAGED_VARIABLE = "ISOLA_GATE_STAGED"  # path of the mark; not set: there is nothing to wait for
+
+# What gVisor's /proc has, in this release or an older one, and no other kernel's.
+_GVISOR = ("gvisor", "sentry-meminfo")
 
 _UNDER_WAY = (0, errno.EINPROGRESS)
 _UNREACHABLE = (errno.ENETUNREACH, errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
 
 
-def main() -> int:
+def main(proc: str = "/proc") -> int:
+    """Return 0 once all is as it should be, or what is not."""
+    seconds = float(os.environ.get(SECONDS_VARIABLE, "10"))
+    mark = os.environ.get(STAGED_VARIABLE, "")
+    if mark and not any(_there(f"{proc}/{each}") for each in _GVISOR):
+        # Other runtimes leave the archives out without a word.
+        system = os.uname()
+        sys.stderr.write(f"{system.sysname} {system.release}\n")
+        return NOT_GVISOR
+    if seconds and (code := enforced(sys.argv[1:], seconds)):
+        return code
+    if mark and not _there(mark):
+        sys.stderr.write("waiting for the archives of snapshots on this node\n")
+        while not _there(mark):
+            time.sleep(LOOK_SECONDS)
+    return 0
+
+
+def _there(path: str) -> bool:
+    return os.access(path, os.F_OK)  # pathlib takes longer to import than a look at the network
+
+
+def enforced(canaries: list[str], seconds: float) -> int:
     """Return 0 once enforcement was seen, or `NOT_ENFORCED` after the time is over."""
-    canaries = sys.argv[1:]
-    deadline = time.monotonic() + float(os.environ.get(SECONDS_VARIABLE, "10"))
+    deadline = time.monotonic() + seconds
     closed, reached = 0, []
     while time.monotonic() < deadline:
         reached, refused = attempt(canaries)

@@ -14,10 +14,11 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncGenerator, AsyncIterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Mapping
 from dataclasses import dataclass, fields
 
 from backports import zstd
+from tenacity import RetryCallState
 
 from isola_bucket.errors import BucketError
 from isola_bucket.port import Bucket, Stored
@@ -111,15 +112,24 @@ def contents_of(metadata: Mapping[str, str]) -> Contents:
     )
 
 
-async def downloaded(bucket: Bucket, stored: Stored) -> AsyncGenerator[bytes]:
+async def downloaded(
+    bucket: Bucket,
+    stored: Stored,
+    trouble: Callable[[RetryCallState], Awaitable[None] | None] | None = None,
+) -> AsyncGenerator[bytes]:
     """Yield an object's bytes, going on where a connection broke.
+
+    Args:
+        bucket: Where it is.
+        stored: Which one: another one under its key by now is none.
+        trouble: Told of every attempt that failed.
 
     Raises:
         ObjectNotFoundError: It is gone, or another one by now.
         UnavailableError: The bucket gave no byte for too long.
     """
     at = 0
-    async for attempt in patiently():
+    async for attempt in patiently(trouble):
         with attempt:
             async for piece in bucket.read(stored.key, start=at, tag=stored.tag):
                 at += len(piece)

@@ -35,7 +35,7 @@ from isola_uploader import manifest
 from isola_uploader.capture import capture
 from isola_uploader.expiry import Sweeper
 from isola_uploader.inventory import lines
-from isola_uploader.journal import Journal
+from isola_uploader.journal import Journal, journal_of
 from isola_uploader.removal import Remover
 from isola_uploader.settings import Settings, SettingsError
 from isola_uploader.upload import Uploader
@@ -101,7 +101,7 @@ def _bucket(settings: Settings) -> AbstractAsyncContextManager[Bucket]:
 async def _journal(settings: Settings) -> AsyncGenerator[Journal]:
     async with await KubernetesClient.connect(settings.kubeconfig or None) as client:
         store = KubernetesSnapshots(client, settings.namespace)
-        yield Journal(store, settings.snapshot, settings.snapshot_uid, utc_now)
+        yield journal_of(store, settings.snapshot, settings.snapshot_uid, utc_now)
 
 
 _COMMANDS: dict[str, Callable[[Settings], Coroutine[None, None, None]]] = {

@@ -20,7 +20,7 @@ from isola_lifecycle.snapshot import uploading
 from isola_lifecycle.snapshot.conditions import Reason
 from isola_lifecycle.snapshot.fold import fold
 from isola_store.port import Snapshot, SnapshotStore
-from isola_uploader.journal import Journal
+from isola_uploader.journal import journal_of
 from isola_uploader.shelf import Shelf
 
 
@@ -64,7 +64,7 @@ class Sweeper:
         there = await Shelf(self.bucket, stored.key).own(snapshot.uid)
         if there:
             return  # listed too early: the next sweep has it
-        journal = Journal(self.store, snapshot.name, snapshot.uid, self.clock)
+        journal = journal_of(self.store, snapshot.name, snapshot.uid, self.clock)
         message = f"{stored.key} was to be kept until {stored.expires_at}, and was removed"
         try:
             await journal.say(

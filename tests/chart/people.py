@@ -16,6 +16,7 @@ Json = dict[str, Any]
 
 _PLACES = {
     "Pod": ("api/v1", "pods"),
+    "Job": ("apis/batch/v1", "jobs"),
     "NetworkPolicy": ("apis/networking.k8s.io/v1", "networkpolicies"),
     "CiliumNetworkPolicy": ("apis/cilium.io/v2", "ciliumnetworkpolicies"),
     "Sandbox": ("apis/sandbox.isola.run/v1alpha1", "sandboxes"),

@@ -45,7 +45,8 @@ class Manifests:
         """Return the pod spec of whatever runs pods, by name of the workload."""
         workloads = {
             item["metadata"]["name"]: item["spec"]["template"]["spec"]
-            for item in self.of("Deployment")
+            for kind in ("Deployment", "DaemonSet")
+            for item in self.of(kind)
         }
         timed = {
             item["metadata"]["name"]: item["spec"]["jobTemplate"]["spec"]["template"]["spec"]

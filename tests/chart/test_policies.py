@@ -32,7 +32,7 @@ def test_every_policy_is_bound_to_the_sandbox_namespace_and_no_other(chart: Char
     found = policies(rendered(chart, "v1"))
     bindings = [item for item in found if item["kind"].endswith("Binding")]
     bound = {(item["kind"], item["spec"]["policyName"]) for item in bindings}
-    assert len(found) == 2 * len(bindings) == 14
+    assert len(found) == 2 * len(bindings) == 16
     assert bound == {
         (f"{item['kind']}Binding", item["metadata"]["name"])
         for item in found
@@ -47,7 +47,7 @@ def test_a_policy_that_cannot_be_asked_refuses(chart: Chart) -> None:
     specs = [
         item["spec"] for item in policies(rendered(chart, "v1")) if "failurePolicy" in item["spec"]
     ]
-    assert len(specs) == 7
+    assert len(specs) == 8
     assert {spec["failurePolicy"] for spec in specs} == {"Fail"}
 
 
@@ -55,7 +55,10 @@ def test_two_releases_share_no_policy(chart: Chart) -> None:
     here, there = chart.render(), chart.render(namespace="other-system")
     assert names(here) == {
         f"{RELEASE_NAMESPACE}.isola.{policy}"
-        for policy in ("callers", "writers", "templates", "networks", "pods", "networkpolicies")
+        for policy in (
+            *("callers", "writers", "templates", "networks"),
+            *("pods", "networkpolicies", "hostpaths"),
+        )
     }
     assert not names(here) & names(there)
     assert not names(here) & names(chart.render(release="isola-two"))

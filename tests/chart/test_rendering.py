@@ -84,6 +84,26 @@ EVERYTHING_SET: Values = {
     },
 }
 
+SNAPSHOTS: Values = {
+    "operator": {
+        "sandboxRuntime": {
+            "rootfssnapshot": {
+                "enabled": True,
+                "storage": {
+                    "type": "s3",
+                    "s3": {"bucket": "b", "accessKeyId": "on", "secretAccessKey": "0"},
+                },
+                "snapshotMounter": {
+                    "priorityClassName": "on",
+                    "podAnnotations": {"a": "on"},
+                    "nodeSelector": {"a": "true"},
+                    "serviceAccount": {"annotations": {"a": "1"}},
+                },
+            }
+        }
+    }
+}
+
 VARIATIONS = [
     pytest.param({}, id="defaults"),
     pytest.param(MANY, id="several replicas"),
@@ -94,6 +114,8 @@ VARIATIONS = [
     pytest.param({"global": {"imagePullSecrets": [{"name": "on"}]}}, id="a secret likewise"),
     pytest.param({"sandboxNamespace": {"name": "1234"}}, id="a namespace of digits"),
     pytest.param(EVERYTHING_SET, id="everything set"),
+    pytest.param(SNAPSHOTS, id="snapshots"),
+    pytest.param({**SNAPSHOTS, "fullnameOverride": "a" * 40}, id="snapshots, the longest name"),
 ]
 
 

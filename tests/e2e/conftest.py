@@ -53,7 +53,8 @@ def create(cluster: Cluster, http: httpx.Client) -> Iterator[Callable[..., dict[
         *containers: dict[str, Any], headers: dict[str, str] | None = None, **options: Any
     ) -> dict[str, Any]:
         """Create one with these containers, or with one that is as `options` say."""
-        keys = [key for key in options if key.endswith("Seconds") or key in {"labels", "network"}]
+        others = {"labels", "network", "terminationPolicy"}
+        keys = [key for key in options if key.endswith("Seconds") or key in others]
         fields = {key: options.pop(key) for key in keys}
         body = {
             "podTemplate": {

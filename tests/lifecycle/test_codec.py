@@ -59,6 +59,15 @@ def test_a_log_of_a_past_release_still_verifies_and_folds(path: Path) -> None:
     assert state.terminated
 
 
+def test_a_log_of_a_sandbox_that_started_from_a_snapshot_still_tells_what_was_staged() -> None:
+    path = ROOT / "tests" / "lifecycle" / "golden" / "0.1.0-restored.json"
+    golden = json.loads(path.read_text())
+    (staged,) = fold(decode_log(golden["uid"], golden["status"])).staging
+    assert (staged.container, staged.staged, staged.reason) == ("sandbox0", True, "ArchiveStaged")
+    assert staged.sha256.startswith("8f267bd2")
+    assert staged.image_id == "python@sha256:1"
+
+
 def test_a_log_that_a_past_release_rolled_over_still_knows_what_it_carried() -> None:
     path = ROOT / "tests" / "lifecycle" / "golden" / "0.1.0-rolled-over.json"
     golden = json.loads(path.read_text())

@@ -1,4 +1,4 @@
-"""Two operators and a gateway share one sandbox, read stale copies, and die between any two steps.
+"""Two operators, a gateway and a mounter share one sandbox, read stale copies, and die at any step.
 
 Hypothesis looks for an order of events in which the log loses, doubles or invents something, or in
 which the sandbox does not come to its end. Seen to fail: without the expected version in `append`
@@ -43,7 +43,7 @@ from isola_lifecycle.sandbox.commands import (
     ForcePodAway,
     RequestSnapshot,
 )
-from isola_lifecycle.sandbox.conditions import Phase, Type
+from isola_lifecycle.sandbox.conditions import Phase, Reason, Type
 from isola_lifecycle.sandbox.decide import decide
 from isola_lifecycle.sandbox.fold import extend, fold
 from isola_lifecycle.sandbox.intents import (
@@ -55,6 +55,8 @@ from isola_lifecycle.sandbox.intents import (
 )
 from isola_lifecycle.sandbox.network import NOTHING, Network
 from isola_lifecycle.sandbox.observation import Container, Keepsake, Observation, Pod, PodPhase
+from isola_lifecycle.sandbox.sources import Source
+from isola_lifecycle.sandbox.staging import Archive, Place, awaited, refused, staged
 from isola_lifecycle.seen import Refusal
 from support.stories import START, UID, assert_in_catalogue
 
@@ -72,7 +74,12 @@ NETWORKS = (
     Network(cidrs=("1.2.3.0/24",), nameservers=("8.8.8.8",)),
 )
 
-RUNNING = Container(name="sandbox0", running=True, ready=True)
+SOURCE = Source("sandbox0", "base", "i")
+BASE, MOVED = "i@sha256:1", "i@sha256:2"
+ARCHIVES = tuple(
+    Archive(key="k", sha256=sha256, size_bytes=1, image="i", image_id=BASE)
+    for sha256 in ("a1", "b2")
+)
 
 
 class CrashySandbox(RuleBasedStateMachine):
@@ -99,13 +106,26 @@ class CrashySandbox(RuleBasedStateMachine):
         self.disturbed = False
         self.keeps = False
         self.keepsake = Keepsake(container="sandbox0", name="s-termination")
+        self.restores = False
+        self.on_the_node, self.mark = (
+            "",
+            False,
+        )  # what is staged there, and whether the gate is open
+        self.started_from = ""
+        self.tag = self.ran_on = BASE
         self.now = START
 
-    @initialize(keeps=st.booleans(), runs=st.booleans())
-    def it_has_a_termination_policy_and_may_run_already(self, *, keeps: bool, runs: bool) -> None:
-        self.keeps = keeps
+    @initialize(keeps=st.booleans(), runs=st.booleans(), restores=st.booleans())
+    def it_has_a_termination_policy_and_may_run_already(
+        self, *, keeps: bool, runs: bool, restores: bool = False
+    ) -> None:
+        self.keeps, self.restores = keeps, restores
         if runs:
             self.an_operator_runs(lag=0, pod_lag=0, dies_after=NEVER)
+            if restores:
+                self.the_cluster_moves_the_pod("node")
+                self.an_operator_runs(lag=0, pod_lag=0, dies_after=NEVER)
+                self.a_mounter_runs(lag=0, archive=0, dies_after=3)
             self.the_cluster_moves_the_pod("run")
             self.an_operator_runs(lag=0, pod_lag=0, dies_after=NEVER)
 
@@ -138,6 +158,47 @@ class CrashySandbox(RuleBasedStateMachine):
         if dies_after > NEVER:
             return
         self.append(log, decision.facts, seen.moved)
+
+    @precondition(lambda self: self.restores and self.pod is not None)
+    @rule(lag=st.integers(0, 2), archive=st.integers(0, 1), dies_after=st.integers(0, 3))
+    def a_mounter_runs(self, *, lag: int, archive: int, dies_after: int) -> None:
+        """Stage, say so, open the gate; it may die before each, and a stale copy comes first."""
+        assert self.pod is not None
+        log = self.stale_log(lag)
+        place = Place(pod_uid=self.pod.uid, node="n1")
+        found = ARCHIVES[archive]
+        told = fold(log).staging_of(SOURCE.container)
+        if not (told and told.staged and self.on_the_node == told.sha256):
+            if dies_after == 0 or self.mark:
+                return
+            self.on_the_node = found.sha256
+            if dies_after == 1:
+                return
+            facts = staged(fold(log), SOURCE, found, place, seconds=1, cached=False)
+            if log.room <= RESERVED_ENTRIES or (facts and not self.append(log, facts)):
+                return  # and it would read again
+        told = fold(self.log if log.version < self.log.version else log).staging_of("sandbox0")
+        if dies_after > 2 and told and told.staged and told.sha256 == self.on_the_node:
+            self.mark = True
+
+    @precondition(lambda self: self.restores and self.pod is not None)
+    @rule(lag=st.integers(0, 2), final=st.booleans(), damaged=st.booleans())
+    def a_mounter_has_nothing_to_stage(self, *, lag: int, final: bool, damaged: bool) -> None:
+        assert self.pod is not None
+        log, place = self.stale_log(lag), Place(pod_uid=self.pod.uid, node="n1")
+        ending = Reason.SNAPSHOT_DAMAGED if damaged else Reason.SNAPSHOT_BASE_MISMATCH
+        waiting = Reason.SNAPSHOT_PENDING if damaged else Reason.SNAPSHOT_NOT_FOUND
+        facts = (
+            refused(fold(log), SOURCE, place, ending, "why")
+            if final
+            else awaited(fold(log), SOURCE, place, waiting, "why")
+        )
+        if log.room > RESERVED_ENTRIES:
+            self.append(log, facts)
+
+    @rule()
+    def somebody_moves_the_tag(self) -> None:
+        self.tag = MOVED
 
     @precondition(lambda self: self.pod is not None and not self.pod.ended)
     @rule(times=st.integers(5, 30))
@@ -222,6 +283,11 @@ class CrashySandbox(RuleBasedStateMachine):
     def the_cluster_moves_the_pod(self, step: str) -> None:
         pod = self.pod
         assert pod is not None
+        starts = step in {"run", "exit"}
+        if starts and self.restores and not self.mark:
+            return  # the gate is closed
+        if starts and not self.started_from:
+            self.started_from, self.ran_on = self.on_the_node, self.tag
         self.disturbed |= step in {"disrupt", "lost"}
         changes: dict[str, dict[str, object]] = {
             "node": {"node": "n1"},
@@ -233,7 +299,7 @@ class CrashySandbox(RuleBasedStateMachine):
                 "ready": True,
                 "unreachable": False,
                 "sidecar_ready": True,
-                "containers": (RUNNING,),
+                "containers": (self.running,),
             },
             "unready": {"ready": False, "sidecar_ready": False},
             "exit": {
@@ -251,6 +317,10 @@ class CrashySandbox(RuleBasedStateMachine):
             "disrupt": {"deleting": True, "disruption": "drained"},
         }
         self.set_pod(replace(pod, **changes[step]))  # type: ignore[arg-type]
+
+    @property
+    def running(self) -> Container:
+        return Container(name="sandbox0", running=True, ready=True, image_id=self.ran_on)
 
     @rule()
     def a_dying_pod_disappears(self) -> None:
@@ -317,6 +387,17 @@ class CrashySandbox(RuleBasedStateMachine):
     @invariant()
     def meddling_is_not_seen_where_there_was_none(self) -> None:
         assert self.meddled or "PolicyCorrected" not in {e.reason for e in self.story()}
+
+    @invariant()
+    def what_starts_from_a_snapshot_starts_from_the_one_in_the_log_on_its_own_image(self) -> None:
+        story = self.story()
+        starts = [n for n, e in enumerate(story) if (e.type, e.status) == ("Started", "True")]
+        if not self.restores or not starts:
+            return
+        told = [e for e in story[: starts[0]] if (e.type, e.status) == ("RootfsStaged", "True")]
+        assert told
+        assert told[-1].data["sha256"] == self.started_from
+        assert self.ran_on == BASE or ("Ready", "True") not in {(e.type, e.status) for e in story}
 
     @invariant()
     def nothing_follows_the_end(self) -> None:
@@ -399,6 +480,11 @@ class CrashySandbox(RuleBasedStateMachine):
         for _ in range(15):
             self.an_operator_runs(lag=0, pod_lag=0, dies_after=NEVER)
             self.a_dying_pod_disappears()
+            if self.restores and self.pod and not self.pod.ended and not self.pod.deleting:
+                self.set_pod(replace(self.pod, node="n1"))
+                self.an_operator_runs(lag=0, pod_lag=0, dies_after=NEVER)
+                if self.pod:
+                    self.a_mounter_runs(lag=0, archive=0, dies_after=3)
             if self.pod and not self.pod.ended and not self.pod.deleting:
                 self.the_cluster_moves_the_pod("run")
             self.now += timedelta(seconds=20)
@@ -425,6 +511,7 @@ class CrashySandbox(RuleBasedStateMachine):
             keeps_for=timedelta(seconds=60) if self.keeps else None,
             keepsakes=(self.keepsake,),
             snapshots_enabled=True,
+            sources=(SOURCE,) if self.restores else (),
         )
 
     def story(self) -> tuple[Condition, ...]:

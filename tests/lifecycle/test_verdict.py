@@ -31,6 +31,7 @@ from support.stories import (
     ended,
     fact,
     log_of,
+    unstaged,
     waiting,
     world,
 )
@@ -157,6 +158,43 @@ STORIES = {
             world(EMPTY_POD, after=LATE),
         ),
         f"No node had room for it{NEVER}{SLOW}No node fits: 2 of 2 full.",
+    ),
+    **{
+        reason: (
+            ((*PENDING, SCHEDULED, unstaged(reason, "why")), world(EMPTY_POD, after=LATE)),
+            f"{cause}{NEVER}{SLOW}why.",
+        )
+        for reason, cause in {
+            Reason.SNAPSHOT_NOT_FOUND: "The snapshot it starts from was not there",
+            Reason.SNAPSHOT_PENDING: "The snapshot it starts from was not finished in time",
+            Reason.NODE_CACHE_FULL: "Its node had no room for the snapshot it starts from",
+            Reason.BUCKET_UNAVAILABLE: "The bucket with the snapshot it starts from did not answer",
+        }.items()
+    },
+    **{
+        reason: (
+            ((*PENDING, SCHEDULED, unstaged(reason, "why")), world(EMPTY_POD)),
+            f"{cause}{AT_ONCE}why.",
+        )
+        for reason, cause in {
+            Reason.SNAPSHOT_FAILED: "The snapshot it starts from failed",
+            Reason.SNAPSHOT_DAMAGED: (
+                "The snapshot it starts from is damaged, and none of it was used"
+            ),
+            Reason.SNAPSHOT_BASE_MISMATCH: "The snapshot it starts from belongs onto another image",
+            Reason.SNAPSHOT_TOO_LARGE: (
+                "The snapshot it starts from is larger than what a node keeps of all"
+            ),
+            Reason.BUCKET_DENIED: "The bucket refused the snapshot it starts from",
+        }.items()
+    },
+    Reason.RUNTIME_UNSUPPORTED: (
+        (PENDING, world(replace(EMPTY_POD, node="n1", unrestorable="Linux 6.1"))),
+        (
+            f"It starts from a snapshot, which its runtime cannot{AT_ONCE}Node n1 does not run the"
+            " pod with gVisor (Linux 6.1), which alone can start containers from snapshots: choose"
+            " another RuntimeClass."
+        ),
     ),
     Reason.IMAGE_PULL_FAILED: (
         (PENDING, world(waiting("ErrImagePull", "not found"), after=LATE)),

@@ -15,7 +15,7 @@ from isola_lifecycle import naming
 from isola_store.memory import MemorySnapshots
 from isola_store.port import Snapshot
 from isola_uploader.expiry import Sweeper
-from isola_uploader.journal import Journal, key_of
+from isola_uploader.journal import journal_of, key_of
 from isola_uploader.upload import Uploader
 from support.store import NOW
 from uploader.scene import NAMESPACE, accepted, leave_archive, noise, told
@@ -42,7 +42,7 @@ async def stored(
     await Uploader(
         bucket=bucket,
         namespace=NAMESPACE,
-        journal=Journal(store, snapshot.name, snapshot.uid, lambda: NOW),
+        journal=journal_of(store, snapshot.name, snapshot.uid, lambda: NOW),
         folder=folder,
         clock=lambda: NOW,
         seconds=lambda: 0.0,

@@ -11,7 +11,7 @@ from isola_lifecycle.snapshot.conditions import Reason
 from isola_lifecycle.snapshot.state import Archive
 from isola_store.memory import MemorySnapshots
 from isola_store.port import Snapshot
-from isola_uploader.journal import Journal
+from isola_uploader.journal import Journal, journal_of
 from support.store import NOW, append, following
 from support.stories import fact
 from uploader.scene import accepted
@@ -23,7 +23,7 @@ async def full(store: MemorySnapshots) -> tuple[Snapshot, Journal]:
     snapshot = await accepted(store)
     repeats = LIVE_ENTRIES - len(snapshot.log) - 4
     snapshot = await append(store, snapshot, *[fact("Uploading", "UploadProgressed")] * repeats)
-    return snapshot, Journal(store, snapshot.name, snapshot.uid, lambda: NOW)
+    return snapshot, journal_of(store, snapshot.name, snapshot.uid, lambda: NOW)
 
 
 async def test_what_is_said_waits_until_the_oldest_entries_have_moved() -> None:

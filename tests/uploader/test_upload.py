@@ -21,10 +21,11 @@ from isola_store.memory import MemorySnapshots
 from isola_store.port import Snapshot
 from isola_uploader import manifest
 from isola_uploader.inventory import lines
-from isola_uploader.journal import Journal, key_of
+from isola_uploader.journal import journal_of, key_of
 from isola_uploader.manifest import ARCHIVE, Failure
 from isola_uploader.removal import Remover
 from isola_uploader.upload import Uploader
+from support.mortal import Killed, Life, Mortal
 from support.store import NOW, append
 from uploader.scene import (
     NAMESPACE,
@@ -46,50 +47,6 @@ STORY = [
     ("Stored", "True", "ObjectWritten"),
     ("Succeeded", "True", "SnapshotStored"),
 ]
-
-
-class Killed(BaseException):
-    """The process is gone."""
-
-
-class Life:
-    """A process that ends at its step number `last`, before or after what it does there."""
-
-    def __init__(self, last: int = -1, *, after: bool = False) -> None:
-        self.last = last
-        self.after = after
-        self.steps = 0
-        self.over = False
-
-    def enter(self) -> None:
-        self.steps += 1
-        self.over = self.over or (self.steps == self.last and not self.after)
-        if self.over:
-            raise Killed
-
-    def leave(self) -> None:
-        self.over = self.over or (self.steps >= self.last > 0 and self.after)
-        if self.over:
-            raise Killed
-
-
-class Mortal:
-    """What a process reaches through here is out of its reach when it has ended."""
-
-    def __init__(self, there: Any, life: Life) -> None:
-        self._there = there
-        self._life = life
-
-    def __getattr__(self, name: str) -> Any:
-        method = getattr(self._there, name)
-
-        async def call(*arguments: Any, **options: Any) -> Any:
-            self._life.enter()
-            answer = await method(*arguments, **options)
-            self._life.leave()
-            return answer
-
-        return call
 
 
 class Failing(MemoryBucket):
@@ -127,7 +84,7 @@ class Scene:
         return Uploader(
             bucket=reached,
             namespace=NAMESPACE,
-            journal=Journal(store, self.name, self.uid, lambda: NOW),
+            journal=journal_of(store, self.name, self.uid, lambda: NOW),
             folder=self.folder,
             clock=lambda: NOW,
             seconds=lambda: float(next(self.ticks)),
@@ -138,7 +95,7 @@ class Scene:
         return await self.store.read(self.name)
 
     async def remove(self, bucket: Any = None) -> None:
-        journal = Journal(self.store, self.name, self.uid, lambda: NOW)
+        journal = journal_of(self.store, self.name, self.uid, lambda: NOW)
         await Remover(bucket or self.bucket, NAMESPACE, journal).run()
 
 
@@ -387,7 +344,7 @@ async def test_a_stored_object_says_when_it_may_go(store: MemorySnapshots, tmp_p
 
 async def test_another_snapshot_of_the_same_name_is_none_of_ours(scene: Scene) -> None:
     uploader = scene.uploader()
-    await replace(uploader, journal=Journal(scene.store, scene.name, "1-2-3", lambda: NOW)).run()
+    await replace(uploader, journal=journal_of(scene.store, scene.name, "1-2-3", lambda: NOW)).run()
     assert told(await scene.snapshot()) == STORY[:1]
 
 

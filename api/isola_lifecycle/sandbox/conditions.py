@@ -8,6 +8,8 @@ A sandbox's life, as its log tells it:
 
     Accepted → NetworkConfigured → PodCreated → Scheduled → Started → Ready ⇄ Ready=False
                                                     │
+        RootfsStaged, one a snapshot, before Started      (where it starts from snapshots)
+                                                    │
         NetworkChanged → NetworkConfigured → NetworkEnforced          (somebody changed it)
                                                     │
         ContainerExited → Ready=False → Succeeded=True or False       (it ended by itself)
@@ -20,7 +22,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from isola_lifecycle.catalogue import GATEWAY, OPERATOR, Meaning
+from isola_lifecycle.catalogue import GATEWAY, MOUNTER, OPERATOR, Meaning
 
 
 class Type(StrEnum):
@@ -30,6 +32,7 @@ class Type(StrEnum):
     NETWORK_CONFIGURED = "NetworkConfigured"
     POD_CREATED = "PodCreated"
     SCHEDULED = "Scheduled"
+    ROOTFS_STAGED = "RootfsStaged"
     STARTED = "Started"
     READY = "Ready"
     CONTAINER_EXITED = "ContainerExited"
@@ -63,6 +66,16 @@ class Reason(StrEnum):
     POD_REJECTED = "PodRejected"
     NODE_ASSIGNED = "NodeAssigned"
     UNSCHEDULABLE = "Unschedulable"
+    ARCHIVE_STAGED = "ArchiveStaged"
+    SNAPSHOT_NOT_FOUND = "SnapshotNotFound"
+    SNAPSHOT_PENDING = "SnapshotPending"
+    SNAPSHOT_DAMAGED = "SnapshotDamaged"
+    SNAPSHOT_BASE_MISMATCH = "SnapshotBaseMismatch"
+    SNAPSHOT_TOO_LARGE = "SnapshotTooLarge"
+    NODE_CACHE_FULL = "NodeCacheFull"
+    BUCKET_UNAVAILABLE = "BucketUnavailable"
+    BUCKET_DENIED = "BucketDenied"
+    RUNTIME_UNSUPPORTED = "RuntimeUnsupported"
     CONTAINERS_STARTED = "ContainersStarted"
     IMAGE_PULL_FAILED = "ImagePullFailed"
     IMAGE_NAME_INVALID = "ImageNameInvalid"
@@ -124,7 +137,30 @@ class Key(StrEnum):
     NETWORK = "network"
     POLICY = "policy"
     DOOR = "door"
+    SNAPSHOT = "snapshot"  # the name that is restored
+    KEY = "key"  # of the object in the bucket
+    SHA256 = "sha256"  # of the plain archive, hex
+    BYTES = "bytes"  # of the plain archive
+    SECONDS = "seconds"  # that the step took, with decimals
+    CACHED = "cached"  # whether the node had it: `true` or `false`
+    IMAGE_ID = "imageID"  # that the archive belongs onto
 
+
+# Why an archive is not there yet, and may be in a moment.
+_AWAITED = (
+    Reason.SNAPSHOT_NOT_FOUND,
+    Reason.SNAPSHOT_PENDING,
+    Reason.BUCKET_UNAVAILABLE,
+    Reason.NODE_CACHE_FULL,
+)
+# Why it never will be: a sandbox that starts from it has failed.
+UNRESTORABLE = (
+    Reason.SNAPSHOT_FAILED,
+    Reason.SNAPSHOT_DAMAGED,
+    Reason.SNAPSHOT_BASE_MISMATCH,
+    Reason.SNAPSHOT_TOO_LARGE,
+    Reason.BUCKET_DENIED,
+)
 
 # How a container's end is told; the same words serve the container and the sandbox.
 _EXITS = (
@@ -165,6 +201,26 @@ CATALOGUE: tuple[Meaning[Type, Reason, Key], ...] = (
         (Reason.NODE_ASSIGNED,),
         (Reason.UNSCHEDULABLE,),
         (Key.NODE,),
+    ),
+    Meaning(
+        Type.ROOTFS_STAGED,
+        "on the node is what the container starts from: the archive of that snapshot, verified;"
+        " False: not yet, or never",
+        (MOUNTER,),
+        (Reason.ARCHIVE_STAGED,),
+        (*_AWAITED, *UNRESTORABLE),
+        (
+            Key.CONTAINER,
+            Key.SNAPSHOT,
+            Key.KEY,
+            Key.SHA256,
+            Key.BYTES,
+            Key.SECONDS,
+            Key.CACHED,
+            Key.IMAGE_ID,
+            Key.NODE,
+            Key.POD_UID,
+        ),
     ),
     Meaning(
         Type.STARTED,
@@ -214,6 +270,9 @@ CATALOGUE: tuple[Meaning[Type, Reason, Key], ...] = (
             Reason.POD_REJECTED,
             Reason.POD_FORBIDDEN,
             Reason.UNSCHEDULABLE,
+            *_AWAITED,
+            *UNRESTORABLE,
+            Reason.RUNTIME_UNSUPPORTED,
             Reason.IMAGE_PULL_FAILED,
             Reason.IMAGE_NAME_INVALID,
             Reason.CONTAINER_CONFIG_INVALID,

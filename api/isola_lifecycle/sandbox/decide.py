@@ -25,6 +25,7 @@ from isola_lifecycle.log import Fact, Status
 from isola_lifecycle.naming import SANDBOX
 from isola_lifecycle.sandbox.commands import ApplyPolicy, Command, CreatePod
 from isola_lifecycle.sandbox.conditions import Key, Reason, Type
+from isola_lifecycle.sandbox.facts import fact, is_foreign
 from isola_lifecycle.sandbox.leaving import removal, see_out
 from isola_lifecycle.sandbox.observation import Observation
 from isola_lifecycle.sandbox.rules import (
@@ -32,8 +33,6 @@ from isola_lifecycle.sandbox.rules import (
     PROGRESS,
     door_deadline,
     expiry,
-    fact,
-    is_foreign,
     lifetime_deadline,
     network_obstacle,
     readiness,

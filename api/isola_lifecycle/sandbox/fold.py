@@ -20,7 +20,7 @@ from isola_lifecycle.log import Condition, Status
 from isola_lifecycle.projection import Changes, Projection
 from isola_lifecycle.sandbox.conditions import Key, Reason, Type
 from isola_lifecycle.sandbox.network import network_of
-from isola_lifecycle.sandbox.state import Door, Outcome, State, Trouble, restored
+from isola_lifecycle.sandbox.state import Door, Outcome, Staging, State, Trouble, restored
 
 _NETWORK_TROUBLES = frozenset({Reason.CLUSTER_RANGES_UNKNOWN, Reason.POLICY_REJECTED})
 
@@ -38,6 +38,8 @@ def _changes(state: State, entry: Condition) -> Changes:  # noqa: C901, PLR0912 
             return _created(entry)
         case Type.SCHEDULED if holds:
             return {"node": entry.data.get(Key.NODE, ""), "trouble": None}
+        case Type.ROOTFS_STAGED:
+            return _staging(state, entry, staged=holds)
         case Type.STARTED if holds:
             return {"started": True, "trouble": None}
         case Type.POD_CREATED | Type.SCHEDULED | Type.STARTED:
@@ -72,6 +74,23 @@ def _created(entry: Condition) -> Changes:
         "sidecar_certificate": entry.data.get(Key.SIDECAR_CERTIFICATE, ""),
         "trouble": None,
     }
+
+
+def _staging(state: State, entry: Condition, *, staged: bool) -> Changes:
+    told = Staging(
+        container=entry.data.get(Key.CONTAINER, ""),
+        staged=staged,
+        reason=entry.reason,
+        message="" if staged else entry.message,
+        sha256=entry.data.get(Key.SHA256, "") if staged else "",
+        image_id=entry.data.get(Key.IMAGE_ID, "") if staged else "",
+    )
+    others = (each for each in state.staging if each.container != told.container)
+    staging = (*others, told)
+    # Nothing else is in the way while archives are awaited: no container has been started.
+    missing = next((each for each in staging if not each.staged), None)
+    trouble = Trouble(missing.reason, missing.message, missing.container) if missing else None
+    return {"staging": staging, "trouble": trouble}
 
 
 def _trouble(entry: Condition) -> Trouble:

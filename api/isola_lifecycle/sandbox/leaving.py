@@ -20,9 +20,9 @@ from isola_lifecycle.log import Fact
 from isola_lifecycle.sandbox.causes import is_given_up
 from isola_lifecycle.sandbox.commands import Command, DeletePod, ForcePodAway
 from isola_lifecycle.sandbox.conditions import Reason, Type
+from isola_lifecycle.sandbox.facts import fact, not_ready
 from isola_lifecycle.sandbox.observation import Observation, Pod
 from isola_lifecycle.sandbox.parting import keep
-from isola_lifecycle.sandbox.rules import fact, not_ready
 from isola_lifecycle.sandbox.state import State
 
 # How long a pod may outlast its grace period on a node that nobody hears from.

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from isola_lifecycle.sandbox.network import NOTHING, Network
+from isola_lifecycle.sandbox.sources import Source
 from isola_lifecycle.seen import Seen
 
 
@@ -72,6 +73,7 @@ class Pod:
             empty.
         sidecar_ready: Whether the injected sidecar runs and is ready.
         unenforced: What the gate of its network still reached when it gave up, or empty.
+        unrestorable: What the gate found instead of gVisor, or empty.
         unschedulable: The scheduler's message while it finds no node, or empty.
         disruption: Message of its condition `DisruptionTarget`, or empty.
         disruption_reason: Reason of that condition, or empty.
@@ -92,6 +94,7 @@ class Pod:
     sidecar_certificate: str = ""
     sidecar_ready: bool = False
     unenforced: str = ""
+    unrestorable: str = ""
     unschedulable: str = ""
     disruption: str = ""
     disruption_reason: str = ""
@@ -154,6 +157,7 @@ class Observation(Seen):
         keepsakes: These snapshots.
         snapshots_enabled: Whether this installation takes any.
         forced: Whether the pod was just removed without the word of its node.
+        sources: The snapshots that its containers start from.
     """
 
     startup_timeout: timedelta = timedelta(seconds=90)
@@ -173,3 +177,4 @@ class Observation(Seen):
     keepsakes: tuple[Keepsake, ...] = ()
     snapshots_enabled: bool = False
     forced: bool = False
+    sources: tuple[Source, ...] = ()

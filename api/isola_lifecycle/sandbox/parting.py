@@ -15,8 +15,8 @@ from isola_lifecycle.commands import Decision
 from isola_lifecycle.log import Fact, Status
 from isola_lifecycle.sandbox.commands import Command, RequestSnapshot
 from isola_lifecycle.sandbox.conditions import Key, Reason, Type
+from isola_lifecycle.sandbox.facts import fact
 from isola_lifecycle.sandbox.observation import Observation, PodPhase
-from isola_lifecycle.sandbox.rules import fact
 from isola_lifecycle.sandbox.state import State
 
 # How long to wait before a snapshot that could not be created for now is tried again.

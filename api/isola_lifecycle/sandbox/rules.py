@@ -10,44 +10,26 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 
-from isola_lifecycle.catalogue import OPERATOR
 from isola_lifecycle.log import Fact, Status
 from isola_lifecycle.sandbox.causes import exit_of, is_given_up, trouble_of
 from isola_lifecycle.sandbox.conditions import Key, Reason, Type
+from isola_lifecycle.sandbox.facts import closing, fact, is_foreign, not_ready
 from isola_lifecycle.sandbox.fold import State
 from isola_lifecycle.sandbox.network import described
 from isola_lifecycle.sandbox.observation import Container, Observation, Pod, PodPhase
+from isola_lifecycle.sandbox.restores import (
+    is_judged,
+    of_a_failed_restore,
+    of_another_base,
+    of_another_runtime,
+    unstaged,
+)
 from isola_lifecycle.seen import Refusal
 
 # How long a door is open for somebody to see that it is.
 DOOR_TIME = timedelta(seconds=60)
 
 Rule = Callable[[State, Observation], Iterator[Fact]]
-
-
-def fact(
-    about: Type,
-    reason: str,
-    message: str,
-    data: dict[Key, str] | None = None,
-    *,
-    status: Status = Status.TRUE,
-) -> Fact:
-    """Return a fact of the operator's."""
-    return Fact(
-        type=about.value,
-        status=status,
-        reason=str(reason),
-        message=message,
-        actor=OPERATOR,
-        data={key.value: value for key, value in (data or {}).items()},
-    )
-
-
-def not_ready(state: State, message: str, reason: Reason = Reason.SANDBOX_ENDED) -> Iterator[Fact]:
-    """Yield that the sandbox is not ready, where the log says that it is."""
-    if state.ready:
-        yield fact(Type.READY, reason, message, status=Status.FALSE)
 
 
 # --- on the way --------------------------------------------------------------------------------
@@ -191,7 +173,7 @@ PROGRESS: tuple[Rule, ...] = (
 def readiness(state: State, seen: Observation) -> Iterator[Fact]:
     """Yield that the sandbox became ready, moved or lost its readiness: for one that goes on."""
     pod = seen.pod
-    if pod is None:
+    if pod is None or not is_judged(state, seen):
         return
     if _accepts_commands(pod) and not (state.ready and state.pod_ip == pod.ip):
         message = "The sandbox accepts commands"
@@ -206,12 +188,12 @@ def readiness(state: State, seen: Observation) -> Iterator[Fact]:
 
 def _of_an_impossible_spec(state: State, seen: Observation) -> Iterator[Fact]:
     if seen.spec_faults and not state.pod_uid:
-        yield from _closing(state, Reason.SPEC_INVALID, "; ".join(seen.spec_faults))
+        yield from closing(state, Reason.SPEC_INVALID, "; ".join(seen.spec_faults))
 
 
 def _of_a_rejected_pod(state: State, seen: Observation) -> Iterator[Fact]:
     if seen.refusal and seen.refusal.final:
-        yield from _closing(state, Reason.POD_REJECTED, _refusal_message(seen.refusal))
+        yield from closing(state, Reason.POD_REJECTED, _refusal_message(seen.refusal))
 
 
 def _of_a_lost_node(state: State, seen: Observation) -> Iterator[Fact]:
@@ -222,7 +204,7 @@ def _of_a_lost_node(state: State, seen: Observation) -> Iterator[Fact]:
     if state.unreachable or (pod and is_given_up(pod)):
         why = pod.disruption if pod and pod.disruption else "it stopped answering"
         message = f"Node {state.node or 'unknown'} was lost, and the sandbox with it: {why}"
-        yield from _closing(state, Reason.NODE_LOST, message)
+        yield from closing(state, Reason.NODE_LOST, message)
 
 
 def _of_an_unenforced_network(state: State, seen: Observation) -> Iterator[Fact]:
@@ -232,7 +214,7 @@ def _of_an_unenforced_network(state: State, seen: Observation) -> Iterator[Fact]
             f"The network policies of the pod were not seen to be in force on node {pod.node}:"
             f" {pod.unenforced}. None of its containers was started"
         )
-        yield from _closing(state, Reason.NETWORK_NOT_ENFORCED, message)
+        yield from closing(state, Reason.NETWORK_NOT_ENFORCED, message)
 
 
 def _of_an_ended_pod(state: State, seen: Observation) -> Iterator[Fact]:
@@ -242,16 +224,16 @@ def _of_an_ended_pod(state: State, seen: Observation) -> Iterator[Fact]:
     culprit = next((c for c in pod.containers if c.exit_code), None)
     if pod.phase == PodPhase.SUCCEEDED:
         message = "Every container exited with code 0"
-        yield from _closing(state, Reason.COMPLETED, message, {Key.EXIT_CODE: "0"})
+        yield from closing(state, Reason.COMPLETED, message, {Key.EXIT_CODE: "0"})
     elif pod.reason == Reason.EVICTED:
         message = f"The node evicted the pod: {pod.message}"
-        yield from _closing(state, Reason.EVICTED, message, _exit_data(culprit))
+        yield from closing(state, Reason.EVICTED, message, _exit_data(culprit))
     elif culprit:
         reason, message = exit_of(culprit)
-        yield from _closing(state, reason, message, _exit_data(culprit))
+        yield from closing(state, reason, message, _exit_data(culprit))
     else:
         why = ": ".join(filter(None, (pod.reason, pod.message))) or "Kubernetes gave no reason"
-        yield from _closing(state, Reason.POD_FAILED, f"The pod failed: {why}")
+        yield from closing(state, Reason.POD_FAILED, f"The pod failed: {why}")
 
 
 def _of_a_lost_pod(state: State, seen: Observation) -> Iterator[Fact]:
@@ -260,21 +242,21 @@ def _of_a_lost_pod(state: State, seen: Observation) -> Iterator[Fact]:
     if state.pod_uid and (pod is None or pod.deleting or is_foreign(state, seen)):
         told = (pod.disruption_reason, pod.disruption) if pod else ()
         why = "".join(f": {part}" for part in told if part)
-        yield from _closing(state, Reason.POD_DELETED, f"The pod was deleted from outside{why}")
+        yield from closing(state, Reason.POD_DELETED, f"The pod was deleted from outside{why}")
 
 
 def _of_an_expired_lifetime(state: State, seen: Observation) -> Iterator[Fact]:
     deadline = lifetime_deadline(state, seen)
     if deadline and seen.now >= deadline:
         end = expiry(state, seen)
-        yield from _closing(state, Reason.LIFETIME_EXCEEDED, end.message)
+        yield from closing(state, Reason.LIFETIME_EXCEEDED, end.message)
         yield end
 
 
 def _of_a_hopeless_start(state: State, seen: Observation) -> Iterator[Fact]:
     trouble = trouble_of(seen.pod)
     if trouble and trouble.reason == Reason.IMAGE_NAME_INVALID:  # no kubelet ever retries this one
-        yield from _closing(state, trouble.reason, trouble.message)
+        yield from closing(state, trouble.reason, trouble.message)
 
 
 def _of_a_slow_start(state: State, seen: Observation) -> Iterator[Fact]:
@@ -285,9 +267,9 @@ def _of_a_slow_start(state: State, seen: Observation) -> Iterator[Fact]:
     trouble = trouble_of(seen.pod) or state.trouble
     message = f"Not ready within {_seconds(seen.startup_timeout)} (spec.startupTimeoutSeconds)"
     if trouble is None:
-        yield from _closing(state, Reason.STARTUP_TIMEOUT, message + _what_is_awaited(seen.pod))
+        yield from closing(state, Reason.STARTUP_TIMEOUT, message + _what_is_awaited(state, seen))
     else:
-        yield from _closing(state, trouble.reason, f"{message}: {trouble.message}")
+        yield from closing(state, trouble.reason, f"{message}: {trouble.message}")
 
 
 ENDINGS: tuple[Rule, ...] = (
@@ -295,6 +277,9 @@ ENDINGS: tuple[Rule, ...] = (
     _of_a_rejected_pod,
     _of_a_lost_node,
     _of_an_unenforced_network,
+    of_another_runtime,
+    of_a_failed_restore,
+    of_another_base,
     _of_an_ended_pod,
     _of_a_lost_pod,
     _of_an_expired_lifetime,
@@ -316,19 +301,6 @@ def expiry(state: State, seen: Observation) -> Fact:
         Reason.LIFETIME_EXCEEDED,
         f"The lifetime of {_seconds(state.lifetime(seen.lifetime))} ({source}) is over",
     )
-
-
-def is_foreign(state: State, seen: Observation) -> bool:
-    """Return whether the pod of that name is not the one this sandbox had."""
-    return seen.pod is not None and state.pod_uid not in {"", seen.pod.uid}
-
-
-def _closing(
-    state: State, reason: str, message: str, data: dict[Key, str] | None = None
-) -> Iterator[Fact]:
-    well = reason in {Reason.COMPLETED, Reason.LIFETIME_EXCEEDED}
-    yield from not_ready(state, message)
-    yield fact(Type.SUCCEEDED, reason, message, data, status=Status.of(well))
 
 
 def _refusal_message(refusal: Refusal) -> str:
@@ -360,9 +332,12 @@ def _accepts_commands(pod: Pod) -> bool:
     return pod.ready or (pod.sidecar_ready and neighbours)
 
 
-def _what_is_awaited(pod: Pod | None) -> str:
+def _what_is_awaited(state: State, seen: Observation) -> str:
+    pod = seen.pod
     if pod is None or not pod.node:
         return ": no node was assigned"
+    if silent := unstaged(state, seen, pod):
+        return f": {silent}"
     images = ", ".join(c.image for c in pod.containers if not _has_started(c))
     return f": not started, and perhaps still being pulled: {images}" if images else ""
 

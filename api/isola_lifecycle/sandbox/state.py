@@ -65,6 +65,27 @@ class Door:
     seen: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Staging:
+    """What was last told of the archive that a container starts from.
+
+    Attributes:
+        container: Its name.
+        staged: Whether the archive is on the node, verified.
+        reason: As recorded.
+        message: As recorded, while it is not staged; or empty.
+        sha256: Of the archive, hex, once it is.
+        image_id: The base image that it belongs onto, as a node resolved it, or empty.
+    """
+
+    container: str
+    staged: bool
+    reason: str
+    message: str = ""
+    sha256: str = ""
+    image_id: str = ""
+
+
 class State(NamedTuple):
     """A sandbox, as far as its log tells.
 
@@ -95,6 +116,7 @@ class State(NamedTuple):
         network_told: Reason of the newest entry about that, or empty since a change was asked for.
         network_change: Number of the entry that asked for the newest change, or 0.
         network_door: The door of the newest change that was carried out, or None.
+        staging: What was told of the archives that it starts from, one a container.
     """
 
     accepted_at: datetime | None = None
@@ -121,6 +143,11 @@ class State(NamedTuple):
     network_told: str = ""
     network_change: int = 0
     network_door: Door | None = None
+    staging: tuple[Staging, ...] = ()
+
+    def staging_of(self, container: str) -> Staging | None:
+        """Return what was last told of the archive that a container starts from, or None."""
+        return next((each for each in self.staging if each.container == container), None)
 
     @property
     def terminated(self) -> bool:
@@ -199,6 +226,10 @@ def _door(told: list[Any]) -> Door:
     return Door(address, decode_time(opened_at), closed, seen)
 
 
+def _staging(told: list[Any]) -> tuple[Staging, ...]:
+    return tuple(Staging(*each) for each in told)
+
+
 _RESTORE: Mapping[str, Callable[[Any], Any]] = {
     "accepted_at": decode_time,
     "trouble": lambda told: Trouble(*told),
@@ -210,4 +241,5 @@ _RESTORE: Mapping[str, Callable[[Any], Any]] = {
     "network": _network,
     "network_asked": _network,
     "network_door": _door,
+    "staging": _staging,
 }

@@ -88,6 +88,44 @@ ENDINGS = {
     Reason.UNSCHEDULABLE: _Ending(
         "No node had room for it", "ask for less, remove other sandboxes, or add a node"
     ),
+    Reason.SNAPSHOT_NOT_FOUND: _Ending(
+        "The snapshot it starts from was not there",
+        "check its name; a snapshot that takes longer to appear needs more startupTimeoutSeconds",
+    ),
+    Reason.SNAPSHOT_PENDING: _Ending(
+        "The snapshot it starts from was not finished in time", "raise startupTimeoutSeconds"
+    ),
+    Reason.SNAPSHOT_FAILED: _Ending(
+        "The snapshot it starts from failed", "take it again, then create the sandbox anew"
+    ),
+    Reason.SNAPSHOT_DAMAGED: _Ending(
+        "The snapshot it starts from is damaged, and none of it was used",
+        "take it again; whoever writes to the bucket beside Isola, or its disks, damaged it",
+    ),
+    Reason.SNAPSHOT_BASE_MISMATCH: _Ending(
+        "The snapshot it starts from belongs onto another image",
+        "use the image that the snapshot was taken from",
+    ),
+    Reason.SNAPSHOT_TOO_LARGE: _Ending(
+        "The snapshot it starts from is larger than what a node keeps of all",
+        "raise snapshotMounter.cacheSizeLimit in the chart's values",
+    ),
+    Reason.NODE_CACHE_FULL: _Ending(
+        "Its node had no room for the snapshot it starts from",
+        "raise snapshotMounter.cacheSizeLimit in the chart's values, or start fewer at once",
+    ),
+    Reason.BUCKET_UNAVAILABLE: _Ending(
+        "The bucket with the snapshot it starts from did not answer",
+        "look at the service and at the way there from the nodes, then create the sandbox anew",
+    ),
+    Reason.BUCKET_DENIED: _Ending(
+        "The bucket refused the snapshot it starts from",
+        "check the bucket's name and the rights of the mounter's credentials",
+    ),
+    Reason.RUNTIME_UNSUPPORTED: _Ending(
+        "It starts from a snapshot, which its runtime cannot",
+        "operator.sandboxRuntime.runtimeClassName must be one that runs gVisor",
+    ),
     Reason.IMAGE_PULL_FAILED: _Ending(
         "Its image could not be pulled", "check the image's name and tag, and the pull secrets"
     ),

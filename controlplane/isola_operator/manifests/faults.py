@@ -17,6 +17,7 @@ from isola_lifecycle import naming
 from isola_lifecycle.sandbox import network as networks
 from isola_lifecycle.sandbox.network import Network, network_of
 from isola_lifecycle.sandbox.ranges import Blocked
+from isola_lifecycle.sandbox.sources import Source, sources_of
 from isola_operator.manifests.network import NOT_INSTALLED, Egress
 from isola_operator.manifests.ownership import RESERVED
 
@@ -25,16 +26,24 @@ Json = Mapping[str, Any]
 _TEMPLATE = "spec.podTemplate"
 _AT = f"{_TEMPLATE}.spec"
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_SNAPSHOT = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 _HOST_FIELDS = ("hostNetwork", "hostPID", "hostIPC")
 
 # What a volume of a template may be.
 VOLUMES = {"name", "emptyDir", "configMap", "secret", "persistentVolumeClaim", "downwardAPI"}
+_ENABLE = "have operator.sandboxRuntime.rootfssnapshot.enabled set"
+_SNAPSHOT_LENGTH = 59
 _PROBES = ("livenessProbe", "readinessProbe", "startupProbe")
 _HOOKS = ("postStart", "preStop")
 
 
 def faults(
-    spec: Json, blocked: Blocked, by_name: Egress = NOT_INSTALLED, *, snapshots: bool = False
+    spec: Json,
+    blocked: Blocked,
+    by_name: Egress = NOT_INSTALLED,
+    *,
+    snapshots: bool = False,
+    restores: bool = False,
 ) -> tuple[str, ...]:
     """Return every fault of a Sandbox's `spec`, in the order of its fields.
 
@@ -43,6 +52,7 @@ def faults(
         blocked: What no sandbox may reach.
         by_name: Where the egress component is.
         snapshots: Whether this installation takes snapshots.
+        restores: Whether it can start sandboxes from them.
     """
     given = _mapping(spec.get("podTemplate"))
     template = _mapping(given.get("spec"))
@@ -53,7 +63,7 @@ def faults(
         *_of_containers(template, "initContainers"),
         *_of_volumes(template),
         *network_faults(network_of(spec.get("network")), blocked, by_name),
-        *_of_what_is_not_there_yet(spec),
+        *_of_sources(spec, template, restores=restores),
         *([] if snapshots else _of_snapshots(spec)),
     )
 
@@ -138,16 +148,44 @@ def _of_volumes(template: Json) -> Iterator[str]:
             yield f"{_AT}.volumes[{index}].{kind}: not allowed in a sandbox; remove it"
 
 
-def _of_what_is_not_there_yet(spec: Json) -> Iterator[str]:
-    if spec.get("rootfsSnapshotSources"):
-        yield "spec.rootfsSnapshotSources: this release has no snapshots; remove it"
+def _of_sources(spec: Json, template: Json, *, restores: bool) -> Iterator[str]:
+    at = "spec.rootfsSnapshotSources"
+    if not spec.get("rootfsSnapshotSources"):
+        return
+    if not restores:
+        yield f"{at}: this installation has no snapshots; {_ENABLE}"
+        return
+    containers = {str(each.get("name")): each for each in _items(template.get("containers"))}
+    restored: set[str] = set()
+    for index, source in enumerate(sources_of(spec)):
+        if not _SNAPSHOT.fullmatch(source.snapshot) or len(source.snapshot) > _SNAPSHOT_LENGTH:
+            yield f"{at}[{index}].snapshotName: '{source.snapshot}' is no name of a snapshot"
+        yield from _of_a_container_to_restore(f"{at}[{index}].containerName", source, containers)
+        if source.container in restored:
+            yield f"{at}[{index}].containerName: {source.container} starts from another one already"
+        restored.add(source.container)
+
+
+def _of_a_container_to_restore(
+    at: str, source: Source, containers: Mapping[str, Json]
+) -> Iterator[str]:
+    name = source.container
+    if name not in containers:
+        known = ", ".join(containers)
+        yield f"{at}: '{name}' is none of the containers {known}; name the one to start from it"
+    elif len(name) > naming.RESTORED_CONTAINER_LENGTH:
+        # gVisor is told by an annotation of that name, and Kubernetes bounds those.
+        most = naming.RESTORED_CONTAINER_LENGTH
+        yield f"{at}: {name} has over {most} characters; a container with a shorter name can"
+    elif _mapping(containers[name].get("securityContext")).get("readOnlyRootFilesystem"):
+        yield f"{at}: {name} has readOnlyRootFilesystem, with which gVisor restores none; remove it"
 
 
 def _of_snapshots(spec: Json) -> Iterator[str]:
     if _mapping(spec.get("terminationPolicy")).get("type") == "SnapshotRootfs":
         yield (
-            "spec.terminationPolicy: this installation takes no snapshots; use type Delete, or have"
-            " operator.sandboxRuntime.rootfssnapshot.enabled set"
+            f"spec.terminationPolicy: this installation takes no snapshots; use type Delete, or"
+            f" {_ENABLE}"
         )
 
 

@@ -13,9 +13,11 @@ from typing import Any
 
 from isola_lifecycle import naming
 from isola_lifecycle.sandbox.network import Network
+from isola_lifecycle.sandbox.sources import sources_of
 from isola_operator.credentials import Credentials
 from isola_operator.manifests.network import NOT_INSTALLED, Egress, dns_of, rate_annotations
 from isola_operator.manifests.ownership import OWN_LABELS, RESERVED, owner_of
+from isola_operator.manifests.restores import gated, paths
 from isola_store.port import Sandbox
 
 Json = Mapping[str, Any]
@@ -48,6 +50,8 @@ class PodSettings:
         gate_seconds: How long the gate looks for enforcement of the policies; 0 for no gate.
         canaries: What no sandbox may reach, as address and port.
         api_canaries: Likewise, but for sandboxes that may reach public addresses.
+        staging_root: The folder on every node below which archives are staged, or empty where no
+            sandbox starts from a snapshot.
         version: Release of the operator, and so of the sidecar that it injects.
     """
 
@@ -60,6 +64,7 @@ class PodSettings:
     gate_seconds: int = 0
     canaries: tuple[str, ...] = ()
     api_canaries: tuple[str, ...] = ()
+    staging_root: str = ""
     version: str = ""
 
 
@@ -81,6 +86,11 @@ def build(
     """
     template: Json = sandbox.spec.get("podTemplate") or {}
     metadata: Json = template.get("metadata") or {}
+    sources = sources_of(sandbox.spec)
+    spec = {
+        **_spec(template.get("spec") or {}, network, settings, credentials, archives=bool(sources)),
+        **dns_of(network, _dns_config(template), by_name),
+    }
     return {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -97,13 +107,11 @@ def build(
                 "dev.gvisor.flag.overlay2": "root:self",
                 "isola.run/sidecar-version": settings.version,
                 **rate_annotations(network),
+                **paths(settings.staging_root, sandbox.uid, sources),
             },
             "ownerReferences": [owner_of(sandbox, blocks=True)],
         },
-        "spec": {
-            **_spec(template.get("spec") or {}, network, settings, credentials),
-            **dns_of(network, _dns_config(template), by_name),
-        },
+        "spec": gated(spec, settings.staging_root, sandbox.uid) if sources else spec,
     }
 
 
@@ -129,7 +137,12 @@ def _foreign(pairs: Mapping[str, str] | None) -> dict[str, str]:
 
 
 def _spec(
-    template: Json, network: Network, settings: PodSettings, credentials: Credentials
+    template: Json,
+    network: Network,
+    settings: PodSettings,
+    credentials: Credentials,
+    *,
+    archives: bool,
 ) -> dict[str, Any]:
     secrets = [{"name": name} for name in settings.image_pull_secrets]
     spec: dict[str, Any] = {
@@ -146,7 +159,7 @@ def _spec(
         # the pod's address, which network plugins wait for, once the first container was started.
         "initContainers": [
             _sidecar(settings, credentials),
-            *_gate(network, settings),
+            *_gate(network, settings, archives=archives),
             *map(_confined, template.get("initContainers") or []),
         ],
     }
@@ -192,8 +205,8 @@ def _confined(template: Json) -> dict[str, Any]:
     return {**template, "securityContext": confined}
 
 
-def _gate(network: Network, settings: PodSettings) -> list[Json]:
-    if not settings.gate_seconds:
+def _gate(network: Network, settings: PodSettings, *, archives: bool) -> list[Json]:
+    if not settings.gate_seconds and not archives:
         return []
     public = network.internet or network.cidrs
     canaries = [*settings.canaries, *(() if public else settings.api_canaries)]

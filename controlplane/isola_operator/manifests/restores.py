@@ -1,0 +1,71 @@
+"""What the pod of a sandbox gets that starts from snapshots. Pure.
+
+gVisor reads the archives as root on the node, outside of every container: a sandbox has none
+mounted, neither its own nor another's. Its gate sees one folder of its own, with a mark in it once
+all is staged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from isola_lifecycle import naming
+from isola_lifecycle.sandbox.sources import Source
+
+Json = Mapping[str, Any]
+
+# Where the gate looks for the mark that the archives of its pod are staged.
+GATE_MOUNT = "/isola-gate"
+STAGED_VARIABLE = "ISOLA_GATE_STAGED"
+
+
+def paths(root: str, uid: str, sources: tuple[Source, ...]) -> dict[str, str]:
+    """Return the annotations by which gVisor finds the archives of a sandbox's containers.
+
+    Args:
+        root: The folder on every node below which archives are staged.
+        uid: UID of the sandbox.
+        sources: What it starts from.
+    """
+    return {
+        f"{naming.ROOTFS_ANNOTATION}{each.container}": naming.archive_path(
+            root, uid, each.container
+        )
+        for each in sources
+    }
+
+
+def gated(spec: dict[str, Any], root: str, uid: str) -> dict[str, Any]:
+    """Return a pod's specification whose gate also waits for the archives, and sees none of them.
+
+    Args:
+        spec: A specification that has a gate.
+        root: The folder on every node below which archives are staged.
+        uid: UID of the sandbox.
+    """
+    name = _unused(spec)
+    path = naming.gate_path(root, uid)
+    volume = {"name": name, "hostPath": {"path": path, "type": "DirectoryOrCreate"}}
+    mount = {"name": name, "mountPath": GATE_MOUNT, "readOnly": True}
+    mark = {"name": STAGED_VARIABLE, "value": f"{GATE_MOUNT}/{naming.STAGED_MARK}"}
+    waiting = [
+        {**each, "env": [*each["env"], mark], "volumeMounts": [mount]}
+        if each["name"] == naming.GATE_CONTAINER
+        else each
+        for each in spec["initContainers"]
+    ]
+    return {**spec, "initContainers": waiting, "volumes": [*(spec.get("volumes") or []), volume]}
+
+
+def _unused(spec: Json) -> str:
+    """Return a name for our volume that nothing of the template means already."""
+    volumes: list[Json] = spec.get("volumes") or []
+    containers: list[Json] = [*spec["containers"], *spec["initContainers"]]
+    used = {each.get("name") for each in volumes}
+    for container in containers:
+        for field in ("volumeMounts", "volumeDevices"):
+            mounts: list[Json] = container.get(field) or []
+            used |= {each.get("name") for each in mounts}
+    names = (f"isola-gate{number or ''}" for number in range(len(used) + 1))
+    return next(name for name in names if name not in used)

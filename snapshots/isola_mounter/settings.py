@@ -1,0 +1,94 @@
+"""The mounter's settings, from its environment: what the chart puts into its DaemonSet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from isola_rest.quantities import QuantityError, parse
+
+_LEVELS = {"debug", "info", "warning", "error"}
+
+
+class SettingsError(Exception):
+    """A setting is missing or wrong; the message says which, and what it should be."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the mounter can be told.
+
+    Attributes:
+        namespace: Where the sandboxes live.
+        node: Name of this node.
+        bucket_url: `s3://…`, `gs://…` or `azblob://…`.
+        folder: Where the folder of this node is mounted in which archives are kept and staged.
+        cache_bytes: What the archives kept there may take in all.
+        silence_seconds: How long the bucket may send nothing before a request is made again.
+        health_port: Port of `/healthz` and `/readyz`.
+        log_level: debug, info, warning or error.
+        kubeconfig: File with credentials, or empty inside a cluster.
+    """
+
+    namespace: str
+    node: str
+    bucket_url: str
+    folder: Path
+    cache_bytes: int
+    silence_seconds: float = 10
+    health_port: int = 8081
+    log_level: str = "info"
+    kubeconfig: str = ""
+
+
+def settings_from(environment: Mapping[str, str]) -> Settings:
+    """Return the settings that an environment stands for.
+
+    Raises:
+        SettingsError: One is missing or malformed.
+    """
+    return Settings(
+        namespace=_required(environment, "ISOLA_SANDBOX_NAMESPACE"),
+        node=_required(environment, "ISOLA_NODE_NAME"),
+        bucket_url=_required(environment, "ISOLA_BUCKET_URL"),
+        folder=Path(_required(environment, "ISOLA_MOUNTER_FOLDER")),
+        cache_bytes=_bytes(environment, "ISOLA_MOUNTER_CACHE_LIMIT"),
+        silence_seconds=_number(environment, "ISOLA_BUCKET_SILENCE_SECONDS", "10"),
+        health_port=_number(environment, "ISOLA_HEALTH_PORT", "8081"),
+        log_level=_level(environment),
+        kubeconfig=environment.get("ISOLA_KUBECONFIG", ""),
+    )
+
+
+def _required(environment: Mapping[str, str], name: str) -> str:
+    value = environment.get(name, "").strip()
+    if not value:
+        raise SettingsError(f"{name} is not set; the chart sets it, see chart/README.md")
+    return value
+
+
+def _bytes(environment: Mapping[str, str], name: str) -> int:
+    text = _required(environment, name)
+    try:
+        amount = int(parse(text).amount)
+    except QuantityError as error:
+        raise SettingsError(f"{name} is {text!r}; it must be a size such as 10Gi") from error
+    if amount < 1:
+        raise SettingsError(f"{name} is {text!r}; it must be more than nothing, such as 10Gi")
+    return amount
+
+
+def _number(environment: Mapping[str, str], name: str, default: str) -> int:
+    value = environment.get(name, default)
+    if not value.isdecimal() or not 1 <= int(value) <= 65535:  # noqa: PLR2004 - TCP's own limit
+        raise SettingsError(f"{name} is {value!r}; it must be a whole number from 1 to 65535")
+    return int(value)
+
+
+def _level(environment: Mapping[str, str]) -> str:
+    value = environment.get("ISOLA_LOG_LEVEL", "info").lower()
+    value = {"warn": "warning"}.get(value, value)
+    if value not in _LEVELS:
+        raise SettingsError(f"ISOLA_LOG_LEVEL is {value!r}; it must be debug, info, warn or error")
+    return value
