@@ -1,4 +1,4 @@
-"""What is measured of lives. The README prints this table, and a test holds it to it."""
+"""What is measured of lives. `exporter.md` prints this table, and a test holds it to it."""
 
 from __future__ import annotations
 

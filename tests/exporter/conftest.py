@@ -43,7 +43,13 @@ def exporter(tmp_path: Path, api_server: ApiServer) -> Iterator[Exporter]:
 @pytest.fixture
 def operator(tmp_path: Path, api_server: ApiServer) -> Iterator[Program]:
     """The operator, running."""
-    variables = environment(api_server, ISOLA_SANDBOX_SIDECAR_IMAGE="sidecar:1")
+    variables = environment(
+        api_server,
+        ISOLA_SANDBOX_SIDECAR_IMAGE="sidecar:1",
+        ISOLA_ROOTFSSNAPSHOT_ENABLED="true",
+        ISOLA_SNAPSHOT_UPLOADER_IMAGE="uploader:1",
+        ISOLA_ROOTFSSNAPSHOT_BUCKET_URL="s3://bucket",
+    )
     made = Program("isola_operator", variables, tmp_path / "operator.log")
     made.start()
     yield made

@@ -10,15 +10,16 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from isola_exporter.model import Item, Record, Span
+from isola_exporter.model import Ids, Item, Record, Span
 from isola_exporter.otlp import nanoseconds
 from isola_exporter.sandboxes import SANDBOX
-from isola_exporter.stories import Subject
+from isola_exporter.stories import Story, Subject
 from isola_exporter.telling import begun, tell
 from isola_lifecycle.codec import decode_time
 from isola_lifecycle.log import Condition, Log
+from isola_lifecycle.sandbox.fold import fold
 from isola_store.kubernetes import KubernetesSandboxes
-from isola_store.port import Draft, Sandbox
+from isola_store.port import Draft, Logged, Sandbox
 from isola_store.records import KubernetesRecords
 from support.collector import Collector, attributes
 from support.exports import entry_of
@@ -114,21 +115,22 @@ class Scene:
         """Let a running sandbox lose its readiness and regain it."""
         for _ in range(times):
             for ready in (False, True):
-                version = self.logs[sandbox.uid].version
                 await self.kubelet.ready(sandbox.name, ready=ready)
-                await self.until(lambda v=version: self.logs[sandbox.uid].version > v)
+                # Not any new entry: the log may be rolled over in between.
+                await self.until(lambda r=ready: fold(self.logs[sandbox.uid]).ready == r)
 
     def told(self, uid: str) -> list[Condition]:
-        """Return the log of a sandbox as the collector has it: the first copy of each entry."""
+        """Return the log of an object as the collector has it: the first copy of each entry."""
         entries: dict[int, Condition] = {}
         for item in self.collector.records():
             record = decoded(item)
-            if record.attributes["isola.sandbox.uid"] == uid:
+            if record.trace_id == Ids(uid).trace:
                 entries.setdefault(record.sequence, entry_of(record))
         return list(entries.values())
 
     def spans(self, uid: str) -> dict[int, dict[str, Any]]:
-        found = [s for s in self.collector.spans() if attributes(s)["isola.sandbox.uid"] == uid]
+        trace = Ids(uid).trace
+        found = [s for s in self.collector.spans() if int(s["traceId"], 16) == trace]
         return {int(span["spanId"], 16): span for span in found}
 
 
@@ -154,13 +156,13 @@ def expected(subject: Subject, log: Log) -> tuple[Item, ...]:
     return tell(begun(subject), log)[1]
 
 
-def assert_told(scene: Scene, sandbox: Sandbox) -> None:
+def assert_told(scene: Scene, item: Logged, story: Story = SANDBOX) -> None:
     """Hold what the collector has of a finished life to its log."""
-    log = scene.logs[sandbox.uid]
-    assert scene.told(sandbox.uid) == list(log)
-    subject = Subject(uid=sandbox.uid, name=sandbox.name, namespace=NAMESPACE, story=SANDBOX)
-    wanted = [item for item in expected(subject, log) if isinstance(item, Span)]
-    found = scene.spans(sandbox.uid)
+    log = scene.logs[item.uid]
+    assert scene.told(item.uid) == list(log)
+    subject = Subject(uid=item.uid, name=item.name, namespace=NAMESPACE, story=story)
+    wanted = [each for each in expected(subject, log) if isinstance(each, Span)]
+    found = scene.spans(item.uid)
     assert list(found) == [span.span_id for span in wanted]
     for span in wanted:
         got = found[span.span_id]

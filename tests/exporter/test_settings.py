@@ -56,9 +56,9 @@ def test_a_slip_is_named(name: str, value: str) -> None:
         settings_from({**NEEDED, name: value})
 
 
-def test_the_readme_prints_the_metrics() -> None:
-    page = (ROOT / "controlplane" / "README.md").read_text().splitlines()
-    assert [line for line in page if line.startswith("| `isola_life")] == [
+def test_the_page_prints_the_metrics() -> None:
+    page = (ROOT / "controlplane" / "exporter.md").read_text().splitlines()
+    assert [line for line in page if line.startswith("| `isola_")] == [
         f"| `{m.prometheus}` | `{m.name}` | {m.kind} | {', '.join(m.labels) or '-'} |"
         f" {m.description} |"
         for m in METRICS

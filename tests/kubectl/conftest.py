@@ -14,6 +14,7 @@ from isola_store.client import KubernetesClient
 from support.etcd import Etcd
 from support.kubernetes_server import ApiServer
 from support.lives import Lives
+from support.store import SNAPSHOTS
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,13 @@ class Run:
     @property
     def lines(self) -> list[str]:
         return self.out.splitlines()
+
+    @property
+    def events(self) -> list[str]:
+        """Return what happened, as `history` tells it."""
+        head, *rows = self.lines[1:]
+        column = head.index("EVENT")
+        return [row[column:].split()[0] for row in rows]
 
 
 Cli = Callable[..., Run]
@@ -65,6 +73,12 @@ async def lives(api_server: ApiServer, monkeypatch: pytest.MonkeyPatch) -> Async
     monkeypatch.setenv("KUBECTL", str(api_server.kubectl))
     async with await KubernetesClient.connect(str(api_server.kubeconfig)) as client:
         yield Lives(client)
+
+
+@pytest.fixture
+def snapshots(lives: Lives) -> Lives:
+    """The same, of snapshots."""
+    return Lives(lives.client, kind=SNAPSHOTS)
 
 
 @pytest.fixture

@@ -33,19 +33,12 @@ LIFE = [
 ]
 
 
-def events(run: Run) -> list[str]:
-    """Return what happened, as `history` tells it."""
-    head, *rows = run.lines[1:]
-    column = head.index("EVENT")
-    return [row[column:].split()[0] for row in rows]
-
-
 async def test_the_history_of_a_living_sandbox(cli: Cli, lives: Lives) -> None:
     sandbox = await lives.begin()
     done = cli("history", sandbox.name)
     assert done.code == 0
     assert done.lines[0] == f"{sandbox.name}  Running  uid {sandbox.uid}"
-    assert events(done) == LIFE[:5]
+    assert done.events == LIFE[:5]
     assert done.lines[1].split() == ["#", "TIME", "AFTER", "EVENT", "REASON", "ACTOR", "MESSAGE"]
     assert done.lines[2].split() == [
         *("1", "2026-05-04", "03:02:01.123Z", "-", "Accepted", "SpecValid", "operator", "…")
@@ -56,7 +49,7 @@ async def test_the_history_of_a_deleted_sandbox_and_why_it_ended(cli: Cli, lives
     sandbox = await lives.end(await lives.begin("", *SILENT, FAILED))
     done = cli("history", sandbox.name)
     assert done.lines[0] == f"{sandbox.name}  Failed, deleted  uid {sandbox.uid}"
-    assert events(done) == [*LIFE[:5], "Succeeded=False", *LIFE[5:]]
+    assert done.events == [*LIFE[:5], "Succeeded=False", *LIFE[5:]]
     assert cli("why", sandbox.name).out.startswith("Its program failed, 0ms after it became ready")
 
 

@@ -179,7 +179,7 @@ def test_files_are_read_by_name_and_errors_name_them(cli: Cli, tmp_path: Path) -
     assert cli("verify", "-f", str(good), str(good)).code == 0
     done = cli("verify", "-f", str(good), "-f", str(bad))
     assert done.code == 2
-    assert done.err.startswith(f"kubectl isola: {bad}: neither a Sandbox, a SandboxRecord nor a")
+    assert done.err.startswith(f"kubectl isola: {bad}: neither a Sandbox, a RootfsSnapshot, a")
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import pytest
 
 from isola_lifecycle.chain import digest
 from isola_lifecycle.naming import PLURAL, RECORD_PLURAL
-from isola_store.port import Sandbox
+from isola_store.port import Logged
 from kubectl.conftest import Cli
 from support.etcd import Etcd
 from support.kubernetes_server import ApiServer
@@ -265,7 +265,7 @@ def witness_of(cli: Cli, name: str) -> str:
     return cli("verify", name).lines[0].split("witness ")[1]
 
 
-def assert_found(cli: Cli, sandbox: Sandbox, number: int, told: str, place: str = "") -> None:
+def assert_found(cli: Cli, sandbox: Logged, number: int, told: str, place: str = "") -> None:
     done = cli("verify", sandbox.name, "-o", "json")
     assert done.code == 1
     (log,) = json.loads(done.out)["logs"]

@@ -42,18 +42,20 @@ class Command:
         name: Its name.
         help: What it does.
         argument: Name of its argument; in brackets where it may be left out, empty for none.
+        about: What the argument is.
         options: Those of its own.
-        choices: Values that its argument may have; empty for a sandbox's name.
+        choices: Values that its argument may have; empty for what objects and types are named.
     """
 
     name: str
     help: str
     argument: str = ""
+    about: str = ""
     options: tuple[Option, ...] = ()
     choices: tuple[str, ...] = ()
 
 
-NAMESPACE = Option(("-n", "--namespace"), "where the sandboxes are", "NAMESPACE")
+NAMESPACE = Option(("-n", "--namespace"), "where the objects are", "NAMESPACE")
 CONTEXT = Option(("--context",), "which context of the kubeconfig", "CONTEXT")
 KUBECONFIG = Option(("--kubeconfig",), "which kubeconfig", "FILE")
 OUTPUT = Option(("-o", "--output"), "for people, or for programs", choices=("table", "json"))
@@ -62,19 +64,36 @@ COMMON = (NAMESPACE, CONTEXT, KUBECONFIG, OUTPUT)
 UID = Option(("--uid",), "which one, where several had the name", "UID")
 FILES = Option(("-f", "--file"), "an exported log, or - for standard input", "FILE", repeated=True)
 
+_ONE = "of a sandbox, or rootfssnapshot/NAME"
+_ALL = "; rootfssnapshots for all snapshots"
+
 COMMANDS = (
-    Command("history", "what happened, in order, how long it took, and who asked", "NAME", (UID,)),
+    Command(
+        "history",
+        "what happened, in order, how long it took, and who asked",
+        "NAME",
+        _ONE,
+        (UID,),
+    ),
     Command(
         "list",
-        "sandboxes and what became of them",
-        options=(Option(("-a", "--all"), "deleted ones too, as far as there are records"),),
+        "sandboxes or snapshots, and what became of them",
+        "[TYPE]",
+        "rootfssnapshots for snapshots; sandboxes where it is left out",
+        (Option(("-a", "--all"), "deleted ones too, as far as there are records"),),
     ),
-    Command("why", "why it ended, or what it waits for, in a sentence", "NAME", (UID,)),
-    Command("watch", "transitions as they happen: of all, or one from beginning to end", "[NAME]"),
+    Command("why", "why it ended, or what it waits for, in a sentence", "NAME", _ONE, (UID,)),
+    Command(
+        "watch",
+        "transitions as they happen: of all, or one from beginning to end",
+        "[NAME]",
+        _ONE + _ALL,
+    ),
     Command(
         "verify",
         "whether anybody changed, removed, put in or moved entries of a log",
         "[NAME]",
+        _ONE + _ALL,
         (
             Option(("-a", "--all"), "every log in the namespace, records included"),
             FILES,
@@ -91,6 +110,7 @@ COMMANDS = (
         "completion",
         "a script that completes isola-history; kubectl completes its plugin by itself",
         "SHELL",
+        "one of bash, zsh, fish",
         choices=("bash", "zsh", "fish"),
     ),
 )
@@ -99,8 +119,11 @@ _EPILOG = """\
 exit codes: 0 done; 1 verify found something, or a log cannot be read; 2 wrong usage; 3 nothing of
 that name is known; 4 kubectl failed; 130 interrupted
 
+Types are named as kubectl names them: sandboxes, sandbox, sb; rootfssnapshots, rootfssnapshot, rfs.
+
 It runs kubectl (or $KUBECTL) with your rights: get, list and watch on sandboxes, list on
-sandboxrecords. Set NO_COLOR for no colours."""
+sandboxrecords, the same on rootfssnapshots and rootfssnapshotrecords where you ask about these.
+Set NO_COLOR for no colours."""
 
 
 def parse(program: str, version: str, words: Sequence[str]) -> argparse.Namespace:
@@ -112,7 +135,7 @@ def parse(program: str, version: str, words: Sequence[str]) -> argparse.Namespac
     parser = argparse.ArgumentParser(
         prog=program,
         allow_abbrev=False,
-        description="The histories of Isola's sandboxes, living and deleted.",
+        description="The histories of Isola's sandboxes and snapshots, living and deleted.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -154,7 +177,7 @@ def _add_argument(parser: argparse.ArgumentParser, command: Command) -> None:
         nargs="?" if optional else None,
         default="" if optional else None,
         choices=command.choices or None,
-        help="one of " + ", ".join(command.choices) if command.choices else "of the sandbox",
+        help=command.about,
     )
 
 

@@ -21,8 +21,10 @@ from isola_kubectl.arguments import (
     Option,
 )
 from isola_kubectl.errors import PluginError
+from isola_kubectl.kinds import KINDS, SANDBOXES, Kind, target_of
 from isola_kubectl.kubectl import Kubectl
 from isola_kubectl.lives import subject_of
+from isola_kubectl.objects import Objects
 from isola_kubectl.session import Session
 
 NO_FILES = ":4"
@@ -96,7 +98,7 @@ def _possible(line: _Line, typed: str, kubectl: Kubectl) -> Iterable[tuple[str, 
         return [(command.name, command.help) for command in COMMANDS]
     if line.command.argument and not line.arguments:
         about = line.command
-        return [(choice, "") for choice in about.choices] or _names(kubectl, about)
+        return [(choice, "") for choice in about.choices] or _named(kubectl, about, typed)
     return []
 
 
@@ -109,17 +111,46 @@ def _values(line: _Line, option: Option, kubectl: Kubectl) -> Iterable[tuple[str
     return [(word.removeprefix("namespace/"), "") for word in words()]
 
 
-def _names(kubectl: Kubectl, command: Command) -> Iterator[tuple[str, str]]:
-    living = {sandbox["metadata"]["name"] for sandbox in kubectl.sandboxes()}
+def _named(kubectl: Kubectl, command: Command, typed: str) -> Iterator[tuple[str, str]]:
+    """Yield names, of another type than sandboxes once that is begun; and types, for all of one."""
+    if command.argument.startswith("["):
+        yield from ((kind.resource.plural, "all of them") for kind in KINDS)
+    if command.argument == "[TYPE]":
+        return
+    if "/" not in typed:
+        yield from _names(kubectl, SANDBOXES, command)
+    for kind, word in _types_begun(typed):
+        names = _names(kubectl, kind, command)
+        yield from ((f"{word}/{name}", about) for name, about in names)
+
+
+def _types_begun(typed: str) -> Iterator[tuple[Kind, str]]:
+    word, slash, _ = typed.partition("/")
+    for kind in KINDS:
+        if slash and word in kind.words:
+            yield kind, word
+        elif word and not slash and kind is not SANDBOXES:
+            begun = (each for each in reversed(kind.words) if each.startswith(word))
+            if each := next(begun, None):
+                yield kind, each
+
+
+def _names(kubectl: Kubectl, kind: Kind, command: Command) -> Iterator[tuple[str, str]]:
+    objects = Objects(kubectl, kind)
+    living = {item["metadata"]["name"] for item in objects.all()}
     yield from ((name, "") for name in sorted(living))
     if command.name != "watch":
-        gone = {str(subject_of(record).get("name")) for record in kubectl.records()} - living
+        gone = {str(subject_of(kind, record).get("name")) for record in objects.records()} - living
         yield from ((name, "deleted") for name in sorted(gone))
 
 
 def _uids(kubectl: Kubectl, names: Sequence[str]) -> list[str]:
-    found = {str(subject_of(record).get("uid")) for record in kubectl.records(name="".join(names))}
-    return sorted(found)
+    try:
+        target = target_of("".join(names))
+    except PluginError:
+        return []
+    records = Objects(kubectl, target.kind).records(name=target.name)
+    return sorted({str(subject_of(target.kind, record).get("uid")) for record in records})
 
 
 def _words(kubectl: Kubectl, *arguments: str) -> list[str]:

@@ -36,7 +36,7 @@ class UsageError(PluginError):
 
 
 class UnknownError(PluginError):
-    """No sandbox and no record of that name."""
+    """Neither an object of that name nor a record of one."""
 
     code = 3
 

@@ -1,6 +1,6 @@
 """Following logs as they grow: each entry once, in the order of its log, through any interruption.
 
-The log is the cursor. What was told last of each sandbox is its number; whatever a watch missed
+The log is the cursor. What was told last of each object is its number; whatever a watch missed
 while it was away is read from the object, or from the archive where the object has let go of it.
 """
 
@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from isola_kubectl.errors import KubectlError, UnknownError
+from isola_kubectl.kinds import Kind
 from isola_kubectl.kubectl import Object
 from isola_kubectl.lives import Life, deleted, living
 from isola_lifecycle.chain import Item
@@ -23,8 +24,13 @@ LONGEST_RETRY_SECONDS = 30.0
 class Source(Protocol):
     """Where logs are followed."""
 
+    @property
+    def kind(self) -> Kind:
+        """Return of which kind they are."""
+        ...
+
     def listing(self, name: str = "") -> tuple[list[Object], str]:
-        """Return the Sandboxes, or those of one name, and the version from which to watch them."""
+        """Return the objects, or those of one name, and the version from which to watch them."""
         ...
 
     def watch(self, version: str, name: str = "") -> Iterator[Object]:
@@ -51,8 +57,8 @@ class Follower:
 
     Attributes:
         source: Where.
-        name: Which sandbox, told from its beginning to its end; empty for all there are, from now
-            on and without end.
+        name: Which one, told from its beginning to its end; empty for all there are, from now on
+            and without end.
         pause: Waits so many seconds before the next attempt.
         warn: Told where it begins, and when the connection breaks.
     """
@@ -69,7 +75,7 @@ class Follower:
         """Yield entries as they come.
 
         Raises:
-            UnknownError: Nothing is known of a sandbox of that name.
+            UnknownError: Nothing is known of that name.
             KubectlError: There is no way to the cluster at all.
         """
         delay = RETRY_SECONDS
@@ -89,14 +95,14 @@ class Follower:
     def _session(self) -> Iterator[Told]:
         """Catch up with what is there, then follow until the connection ends."""
         objects, version = self.source.listing(self.name)
-        present = {sandbox["metadata"]["uid"] for sandbox in objects}
+        present = {item["metadata"]["uid"] for item in objects}
         if not self._begun:
             yield from self._first(objects)
             self._begun = True
         for uid in [uid for uid in self._seen if uid not in present]:
             yield from self._last(uid)
-        for sandbox in [] if self._over else objects:
-            yield from self._news(sandbox)
+        for item in [] if self._over else objects:
+            yield from self._news(item)
         for event in () if self._over else self.source.watch(version, self.name):
             if event["type"] not in {"ADDED", "MODIFIED", "DELETED"}:
                 return  # the version is too old, or a bookmark nobody asked for: list again
@@ -107,14 +113,17 @@ class Follower:
                 return
 
     def _first(self, objects: list[Object]) -> Iterator[Told]:
+        kind = self.source.kind
         if not self.name:
-            for sandbox in objects:
-                self._know(living(sandbox))
-            self.warn(f"{len(objects)} sandboxes are there; what happens to any from now on:")
+            for item in objects:
+                self._know(living(kind, item))
+            self.warn(
+                f"{len(objects)} {kind.resource.plural} are there; what happens to any from now on:"
+            )
         elif not objects:
-            lives = deleted(self.source.records(name=self.name))
+            lives = deleted(kind, self.source.records(name=self.name))
             if not lives:
-                raise UnknownError(f"there is no sandbox {self.name}, and no record of one")
+                raise UnknownError(f"there is no {kind.noun} {self.name}, and no record of one")
             yield from self._after(lives[-1], 0)
             self._over = True
 
@@ -122,17 +131,17 @@ class Follower:
         newest: Any = life.items[-1].get("sequence") if life.items else 0
         self._seen[life.uid] = newest
 
-    def _news(self, sandbox: Object) -> Iterator[Told]:
-        life = living(sandbox)
+    def _news(self, item: Object) -> Iterator[Told]:
+        life = living(self.source.kind, item)
         seen = self._seen.setdefault(life.uid, 0)
         if life.archived > seen:
-            life = living(sandbox, self.source.records(uid=life.uid))
+            life = living(self.source.kind, item, self.source.records(uid=life.uid))
         yield from self._after(life, seen)
 
     def _last(self, uid: str) -> Iterator[Told]:
         """Yield the end of a story that went to the archive while nobody looked."""
         seen = self._seen[uid]
-        for life in deleted(self.source.records(uid=uid)):
+        for life in deleted(self.source.kind, self.source.records(uid=uid)):
             yield from self._after(life, seen)
         self._leave(uid)
 

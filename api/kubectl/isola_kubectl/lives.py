@@ -1,4 +1,4 @@
-"""Sandboxes, living and deleted, as put together from Sandboxes and SandboxRecords.
+"""Objects, living and deleted, as put together from what is there and the records of their logs.
 
 Entries are kept as they are stored: what is shown as JSON, and what is verified, is what is there.
 """
@@ -12,27 +12,28 @@ from functools import cached_property
 from typing import Any, cast
 
 from isola_kubectl.errors import DamagedError
+from isola_kubectl.kinds import Kind
 from isola_kubectl.kubectl import Object
 from isola_lifecycle.chain import Item
 from isola_lifecycle.codec import decode, decode_time
 from isola_lifecycle.log import Condition
-from isola_lifecycle.sandbox.fold import fold
-from isola_lifecycle.sandbox.state import State
 
 
 @dataclass(frozen=True)
 class Life:
-    """One sandbox.
+    """One sandbox, or one snapshot.
 
     Attributes:
+        kind: Which of them.
         name: Its name.
-        uid: Its UID: several sandboxes may have had the name, one after the other.
+        uid: Its UID: several may have had the name, one after the other.
         created_at: When its object was created, UTC.
         deleted: Whether that is gone.
         items: Entries as they are stored, oldest first.
         archived: Number of the newest entry that the object has left to the archive.
     """
 
+    kind: Kind
     name: str
     uid: str
     created_at: datetime
@@ -59,9 +60,9 @@ class Life:
         return True
 
     @cached_property
-    def state(self) -> State:
-        """Return what the log amounts to."""
-        return fold(self.entries)
+    def state(self) -> Any:
+        """Return what the log amounts to: a state of its kind."""
+        return self.kind.fold(self.entries)
 
     @property
     def complete(self) -> bool:
@@ -79,17 +80,19 @@ class Life:
         except (AttributeError, LookupError, TypeError, ValueError) as error:
             raise DamagedError(
                 f"entry {item.get('sequence')} of {self.name} (uid {self.uid}) cannot be read:"
-                f" {error!r}; `verify {self.name}` tells what was done to the log"
+                f" {error!r}; `verify {self.kind.prefix}{self.name}` tells what was done to the log"
             ) from error
 
 
-def living(sandbox: Object, records: Iterable[Object] = ()) -> Life:
-    """Return the life of a Sandbox, with what its records have."""
-    metadata, status = sandbox["metadata"], mapping(sandbox.get("status"))
-    segments = [entries_of(r) for r in records if subject_of(r).get("uid") == metadata["uid"]]
+def living(kind: Kind, item: Object, records: Iterable[Object] = ()) -> Life:
+    """Return the life of an object that is there, with what its records have."""
+    metadata, status = item["metadata"], mapping(item.get("status"))
+    uid = metadata["uid"]
+    segments = [entries_of(r) for r in records if subject_of(kind, r).get("uid") == uid]
     return Life(
+        kind=kind,
         name=metadata["name"],
-        uid=metadata["uid"],
+        uid=uid,
         created_at=decode_time(metadata["creationTimestamp"]),
         deleted=False,
         items=joined(*segments, oldest_first(status.get("conditions"))),
@@ -97,17 +100,17 @@ def living(sandbox: Object, records: Iterable[Object] = ()) -> Life:
     )
 
 
-def deleted(records: Iterable[Object]) -> list[Life]:
+def deleted(kind: Kind, records: Iterable[Object]) -> list[Life]:
     """Return the lives that records tell of, in the order of their creation."""
     by_uid: dict[str, list[Object]] = {}
     for record in records:
-        by_uid.setdefault(str(subject_of(record).get("uid")), []).append(record)
-    lives = [_of_records(uid, parts) for uid, parts in by_uid.items()]
+        by_uid.setdefault(str(subject_of(kind, record).get("uid")), []).append(record)
+    lives = [_of_records(kind, uid, parts) for uid, parts in by_uid.items()]
     return sorted(lives, key=lambda life: (life.created_at, life.begun, life.uid))
 
 
-def _of_records(uid: str, records: list[Object]) -> Life:
-    subject = subject_of(records[0])
+def _of_records(kind: Kind, uid: str, records: list[Object]) -> Life:
+    subject = subject_of(kind, records[0])
     try:
         name, created_at = str(subject["name"]), decode_time(subject["createdAt"])
     except (LookupError, TypeError, ValueError) as error:
@@ -115,12 +118,12 @@ def _of_records(uid: str, records: list[Object]) -> Life:
         message = f"record {record} does not say whose it is; `verify --all` tells more"
         raise DamagedError(message) from error
     items = joined(*map(entries_of, records))
-    return Life(name=name, uid=uid, created_at=created_at, deleted=True, items=items)
+    return Life(kind=kind, name=name, uid=uid, created_at=created_at, deleted=True, items=items)
 
 
-def subject_of(record: Object) -> Mapping[str, Any]:
-    """Return what a record says of the sandbox whose log it has a part of."""
-    return mapping(record["spec"].get("sandbox"))
+def subject_of(kind: Kind, record: Object) -> Mapping[str, Any]:
+    """Return what a record says of the object whose log it has a part of."""
+    return mapping(record["spec"].get(kind.resource.subject_field))
 
 
 def entries_of(record: Object) -> tuple[Item, ...]:

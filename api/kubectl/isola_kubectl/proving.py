@@ -9,23 +9,26 @@ from typing import Any
 from isola_kubectl.arguments import witness
 from isola_kubectl.errors import FOUND, UnknownError, UsageError
 from isola_kubectl.evidence import Evidence, documents, gathered
+from isola_kubectl.kinds import KINDS, Kind, Target, target_of
 from isola_kubectl.kubectl import Object
 from isola_kubectl.looking import checked
 from isola_kubectl.session import Session
 from isola_kubectl.showing import BOLD, DIM, GREEN, RED, Cell
 from isola_kubectl.verifying import Finding, Judgement, judged
 
-_ONE = "say what is to be verified: NAME, --all, or -f FILE ..."
+_ONE = "say what is to be verified: NAME, TYPE, TYPE/NAME, --all, or -f FILE ..."
 
 
 def verify(session: Session) -> int:
-    """Verify the log of one sandbox, of all, or those in files; 1 where something is wrong."""
+    """Verify the log of one object, of all, or those in files; 1 where something is wrong."""
     given = session.given
     if [bool(given.name), given.all, bool(given.file)].count(True) != 1:
         raise UsageError(_ONE)
+    target = checked(target_of(given.name)) if given.name else None
     witnesses = _witnesses(given.witness or ())
-    found = [each for each in _evidence(session) if given.uid in {None, each.uid}]
-    if not found and not given.all:  # a namespace may be empty
+    found = [each for each in _evidence(session, target) if given.uid in {None, each.uid}]
+    many = given.all or (target and not target.name)
+    if not found and not many:  # a namespace may be empty
         raise UnknownError("there is nothing to verify")
     if witnesses and len(found) > 1:
         raise UsageError(
@@ -50,21 +53,23 @@ def _witnesses(texts: Sequence[str]) -> list[tuple[int, str]]:
         raise UsageError(f"--witness: {error}") from error
 
 
-def _evidence(session: Session) -> list[Evidence]:
-    given = session.given
-    if given.file:
-        return gathered(item for name in given.file for item in _read(session, name))
-    if given.all:
-        # Sandboxes first: what moves to the archive meanwhile is then in both places.
-        objects: list[Object] = session.kubectl.sandboxes()
-    else:
-        checked(given.name)
-        sandbox = session.kubectl.sandbox(given.name)
-        objects = [sandbox] if sandbox else []
-    # Not by label: one that was changed would hide a record.
-    objects += session.kubectl.records()
-    found = gathered(("", item) for item in objects)
-    return [each for each in found if given.all or each.name == given.name]
+def _evidence(session: Session, target: Target | None) -> list[Evidence]:
+    if session.given.file:
+        return gathered(item for name in session.given.file for item in _read(session, name))
+    if target is None:
+        return [each for kind in KINDS for each in _of_kind(session, kind)]
+    found = _of_kind(session, target.kind, target.name)
+    return [each for each in found if target.name in {"", each.name}]
+
+
+def _of_kind(session: Session, kind: Kind, name: str = "") -> list[Evidence]:
+    objects = session.objects(kind)
+    # Objects first: what moves to the archive meanwhile is then in both places.
+    found: list[Object] = objects.all() if not name else []
+    if item := objects.get(name) if name else None:
+        found = [item]
+    # Records not by label: one that was changed would hide them.
+    return gathered(("", item) for item in (*found, *objects.records()))
 
 
 def _read(session: Session, name: str) -> Iterator[tuple[str, Object]]:
@@ -84,7 +89,8 @@ def _show(session: Session, logs: Sequence[Judgement], bad: int) -> None:
             if log.newest
             else "  no entries"
         )
-        name, uid = Cell(log.name or "?", BOLD), Cell(f"  uid {log.uid}", DIM)
+        name = Cell(f"{log.kind.prefix}{log.name or '?'}", BOLD)
+        uid = Cell(f"  uid {log.uid}", DIM)
         screen.line(word, "  ", name, uid, "" if log.findings else head)
         for finding in log.findings:
             screen.line("        ", f"{_where(finding)}: {finding.message}")
@@ -100,6 +106,7 @@ def _where(finding: Finding) -> str:
 
 def _told(log: Judgement) -> dict[str, Any]:
     return {
+        "kind": log.kind.resource.kind,
         "id": log.name,
         "uid": log.uid,
         "intact": not log.findings,

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TextIO
 
+from isola_kubectl.kinds import Kind
 from isola_kubectl.kubectl import Kubectl
+from isola_kubectl.objects import Objects
 from isola_kubectl.showing import Screen
 
 
@@ -34,6 +36,10 @@ class Session:
     stdin: TextIO
     now: datetime
     pause: Callable[[float], None]
+
+    def objects(self, kind: Kind) -> Objects:
+        """Return the way to the objects of a kind."""
+        return Objects(self.kubectl, kind)
 
     @property
     def json(self) -> bool:

@@ -12,11 +12,16 @@ from typing import TextIO
 
 from isola_lifecycle.log import Condition, Status
 from isola_lifecycle.sandbox.conditions import Phase, Type
+from isola_lifecycle.snapshot.conditions import Type as SnapshotType
 
 GREEN, RED, YELLOW, DIM, BOLD = "32", "31", "33", "2", "1"
 
 # Messages come from registries, kubelets and programs: what would move the cursor, or more, is out.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+
+# Types of entries: what they say when they are True, and what when they are False.
+_GOOD = {Type.READY, SnapshotType.STORED}
+_BAD = {Type.SUCCEEDED, Type.ACCEPTED, Type.ARCHIVED, SnapshotType.CAPTURED, SnapshotType.DELETED}
 
 _PHASES = {Phase.RUNNING: GREEN, Phase.SUCCEEDED: GREEN, Phase.FAILED: RED}
 
@@ -83,16 +88,16 @@ def time_of(entry: Condition) -> Cell:
 def event_of(entry: Condition) -> Cell:
     """Return what is the case since then: `Ready`, or `Ready=False`."""
     holds = entry.status == Status.TRUE
-    if entry.type == Type.READY and holds:
+    if holds and entry.type in _GOOD:
         return Cell(entry.type, GREEN)
     if holds:
         return Cell(entry.type)
-    bad = entry.type in {Type.SUCCEEDED, Type.ACCEPTED, Type.ARCHIVED}
+    bad = entry.type in _BAD
     return Cell(f"{entry.type}={entry.status}", RED if bad else YELLOW)
 
 
 def phase_of(word: str) -> Cell:
-    """Return a state of a sandbox."""
+    """Return a state."""
     return Cell(word, next((colour for phase, colour in _PHASES.items() if phase == word), YELLOW))
 
 

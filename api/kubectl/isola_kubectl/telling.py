@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+from isola_kubectl.errors import UsageError
+from isola_kubectl.kinds import one, target_of
 from isola_kubectl.lives import Life
-from isola_kubectl.looking import everything, find
+from isola_kubectl.looking import checked, everything, find
 from isola_kubectl.session import Session
 from isola_kubectl.showing import BOLD, DIM, Cell, durations, event_of, phase_of, time_of
 from isola_lifecycle.log import Condition
-from isola_lifecycle.sandbox.conditions import Type
-from isola_lifecycle.sandbox.verdict import verdict
 from isola_lifecycle.wording import readable
 
 # Instead of a state: one log that cannot be read must not hide all others.
@@ -19,7 +19,7 @@ DAMAGED = "Damaged"
 
 
 def history(session: Session) -> int:
-    """Show all that happened to a sandbox."""
+    """Show all that happened to a sandbox or a snapshot."""
     life = _found(session)
     between = durations(life.entries)
     if session.json:
@@ -46,9 +46,9 @@ def history(session: Session) -> int:
 
 
 def why(session: Session) -> int:
-    """Tell why a sandbox ended, or what it waits for."""
+    """Tell why it ended, or what it waits for."""
     life = _found(session)
-    said = verdict(life.entries)
+    said = life.kind.verdict(life.entries)
     if session.json:
         session.show(_about(life) | {"sentence": said.sentence, "advice": said.advice})
         return 0
@@ -59,34 +59,42 @@ def why(session: Session) -> int:
 
 
 def overview(session: Session) -> int:
-    """List the sandboxes there are, and with `--all` those there were."""
-    lives = everything(session.kubectl, gone=session.given.all)
+    """List the objects of a kind that there are, and with `--all` those there were."""
+    target = target_of(session.given.type)
+    if target.name:
+        raise UsageError(f"list takes a type, such as rootfssnapshots, and no name: {target.name}")
+    kind = target.kind
+    lives = everything(session.objects(kind), gone=session.given.all)
     if session.json:
         session.show([_about(life) for life in lives])
         return 0
     if not lives:
         hint = "" if session.given.all else "; --all shows deleted ones"
-        session.warn(f"no sandboxes in this namespace{hint}")
+        session.warn(f"no {kind.resource.plural} in this namespace{hint}")
         return 0
-    rows = [
-        (
-            life.name,
-            phase_of(_state(life)),
-            _reason(life),
-            (life.state.node if life.legible else "") or "-",
-            readable(session.now - life.created_at),
-            _ended(life, session),
-            Cell(life.uid, DIM),
-        )
-        for life in lives
-    ]
-    session.screen.table(("NAME", "STATE", "REASON", "NODE", "AGE", "ENDED", "UID"), rows)
+    more = tuple(head for head, _ in kind.more)
+    heads = ("NAME", "STATE", "REASON", "NODE", *more, "AGE", "ENDED", "UID")
+    session.screen.table(heads, [_listed(life, session) for life in lives])
     return 0
+
+
+def _listed(life: Life, session: Session) -> list[str | Cell]:
+    told = [life.kind.node, *(below for _, below in life.kind.more)]
+    return [
+        life.name,
+        phase_of(_state(life)),
+        _reason(life),
+        *((tell(life.state) if life.legible else "") or "-" for tell in told),
+        readable(session.now - life.created_at),
+        _ended(life, session),
+        Cell(life.uid, DIM),
+    ]
 
 
 def _found(session: Session) -> Life:
     given = session.given
-    life, others = find(session.kubectl, given.name, given.uid or "")
+    target = checked(one(given.name))
+    life, others = find(session.objects(target.kind), target.name, given.uid or "")
     if others and not given.uid:
         uids = ", ".join(other.uid for other in others)
         session.warn(f"{len(others)} more had the name {life.name}; --uid shows them: {uids}")
@@ -104,31 +112,24 @@ def _condition(life: Life) -> str:
 
 
 def _state(life: Life) -> str:
-    if not life.legible:
-        return DAMAGED
-    removed = life.state.terminated and not life.state.outcome
-    return Type.TERMINATED.value if removed else life.state.phase.value
+    return life.kind.state(life.state) if life.legible else DAMAGED
 
 
 def _reason(life: Life) -> str:
     """Return the word that says most: why it ended, what it waits for, or what happened last."""
     if not life.legible:
         return "-"
-    state = life.state
-    if state.outcome:
-        return state.outcome.reason
-    if state.trouble:
-        return state.trouble.reason
-    asked = (entry for entry in life.entries if entry.type == Type.TERMINATION_REQUESTED)
+    if outcome := life.state.outcome:
+        return outcome.reason
+    if trouble := life.kind.trouble(life.state):
+        return trouble
+    asked = (entry for entry in life.entries if entry.type == life.kind.asked)
     telling = next(asked, life.entries[-1] if life.entries else None)
     return telling.reason if telling else "-"
 
 
 def _ended(life: Life, session: Session) -> str:
-    if not life.legible:
-        return "-"
-    state = life.state
-    at = state.outcome.at if state.outcome else state.terminated_at
+    at = life.kind.ended_at(life.state) if life.legible else None
     return f"{readable(session.now - at)} ago" if at else "-"
 
 

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from isola_kubectl.evidence import Evidence
+from isola_kubectl.kinds import Kind
+from isola_kubectl.lives import joined
 from isola_lifecycle.chain import Fault, Stretch, verify
-from isola_lifecycle.naming import RECORD_KIND
-from isola_lifecycle.sandbox.conditions import Type
+from isola_lifecycle.codec import decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +35,15 @@ class Judgement:
     """What became of one log.
 
     Attributes:
-        name: Of the sandbox.
+        kind: Of what kind of object.
+        name: Of that object.
         uid: Likewise.
         newest: Number of the newest entry, 0 for none.
         digest: Of that entry: note both down, and they are a witness later.
         findings: None for a log that is intact.
     """
 
+    kind: Kind
     name: str
     uid: str
     newest: int
@@ -55,7 +58,7 @@ def judged(
 
     Args:
         evidence: Its parts.
-        gone: Whether the sandbox is known not to be there any more.
+        gone: Whether the object is known not to be there any more.
         witnesses: Numbers and digests that were seen at another time and place.
     """
     faults = [
@@ -66,19 +69,29 @@ def judged(
     newest, digest = _head(evidence.stretches)
     found = (_placed(fault, evidence.stretches) for fault in faults)
     ordered = tuple(sorted(found, key=lambda finding: finding.sequence))
-    return Judgement(evidence.name, evidence.uid, newest, digest, ordered)
+    return Judgement(evidence.kind, evidence.name, evidence.uid, newest, digest, ordered)
 
 
 def _of_the_end(evidence: Evidence, *, gone: bool) -> Iterable[Fault]:
     """Yield that the end of a story is missing: the one thing that no chain tells."""
     newest, _ = _head(evidence.stretches)
-    types = {item.get("type") for stretch in evidence.stretches for item in stretch.items}
-    if evidence.final and Type.TERMINATED not in types:
-        message = "it is said to be whole, and its end (Terminated) is missing"
+    kind = evidence.kind
+    if evidence.final and not _is_over(evidence):
+        message = f"it is said to be whole, and its end ({kind.end}) is missing"
         yield Fault(newest + 1, message)
     elif gone and not evidence.final:
-        message = f"the sandbox is gone, and no {RECORD_KIND} has the end of its log"
+        record = kind.resource.record_kind
+        message = f"the {kind.noun} is gone, and no {record} has the end of its log"
         yield Fault(newest + 1, message)
+
+
+def _is_over(evidence: Evidence) -> bool:
+    items = joined(*(stretch.items for stretch in evidence.stretches))
+    try:
+        state = evidence.kind.fold([decode(item) for item in items])
+    except (AttributeError, LookupError, TypeError, ValueError):
+        return True  # what cannot be read has a finding of its own
+    return evidence.kind.over(state)
 
 
 def _head(stretches: Iterable[Stretch]) -> tuple[int, str]:
