@@ -186,7 +186,8 @@ async def test_who_must_not_miss_the_newest_asks_past_the_copy() -> None:
         await reflector.wait_synced()
         while len(script.asked) < 2:  # noqa: ASYNC110 - the watch, which hears of nothing
             await asyncio.sleep(0.005)
-        script.answers = [[{"resourceVersion": "3"}, item("b", 2), damaged("", "c", 3)["object"]]]
+        newest = [{"resourceVersion": "3"}, item("b", 2), damaged("", "c", 3)["object"]]
+        script.answers.append(newest)
         assert [sandbox.name for sandbox in await reflector.fresh()] == ["b"]
         assert names(reflector) == {"a"}
 
