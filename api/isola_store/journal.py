@@ -44,7 +44,7 @@ class Journal(Generic[T, S]):
         Raises:
             NotFoundError: It is gone.
         """
-        return await _patiently()(self._read)
+        return await patiently()(self._read)
 
     async def say(self, saying: Callable[[S], tuple[Fact, ...]]) -> S:
         """Append what `saying` makes of the state, and return the state after that.
@@ -55,7 +55,7 @@ class Journal(Generic[T, S]):
             NotFoundError: The object is gone.
             RejectedError: The API server refuses an entry.
         """
-        return await _patiently()(self._said, saying)
+        return await patiently()(self._said, saying)
 
     async def _read(self) -> tuple[T, S]:
         item = await self.store.read(self.name)
@@ -76,7 +76,8 @@ class Journal(Generic[T, S]):
         return self.projection.fold(item.log)
 
 
-def _patiently() -> AsyncRetrying:
+def patiently() -> AsyncRetrying:
+    """Return attempts at reading and appending, for as long as it takes."""
     # What was done is lost if it cannot be said: so for as long as it takes. Who waits for it (the
     # deadline of a Job, a sandbox's start-up time-out) has an end.
     return AsyncRetrying(

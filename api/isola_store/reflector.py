@@ -106,6 +106,15 @@ class Reflector(Generic[T]):
         """Return all values."""
         return tuple(self._items.values())
 
+    async def fresh(self) -> Sequence[T]:
+        """Return all values as they are now, past the copy; that is left as it is.
+
+        Raises:
+            LifecycleError: What the API server has against it.
+        """
+        items, _ = await collection(self._client, self._path, self._query)
+        return tuple(value for value in map(self._value, items) if value is not None)
+
     def subscribe(self, listener: Callable[[str], None]) -> Callable[[], None]:
         """Have `listener` called with the name of every object that came, changed or went.
 

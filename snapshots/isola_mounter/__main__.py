@@ -65,7 +65,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             node=settings.node,
             journal_of=_journals(KubernetesSandboxes(client, settings.namespace)),
             bucket=bucket,
-            finder=Finder(bucket, snapshots.list, settings.namespace),
+            finder=Finder(bucket, snapshots.list, snapshots.fresh, settings.namespace),
             cache=kept,
             folders=folders,
             changed=changes.next,

@@ -9,7 +9,7 @@ none, and the last one failed               that is said
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from isola_bucket.contents import Contents, DamagedError, contents_of
@@ -23,6 +23,7 @@ from isola_lifecycle.snapshot.fold import fold
 from isola_lifecycle.snapshot.state import State
 from isola_mounter.cache import Trouble
 from isola_mounter.fetching import patience_with
+from isola_store.journal import patiently as patiently_read
 from isola_store.port import Snapshot
 
 _AGAIN = "take the snapshot again"
@@ -107,22 +108,27 @@ class Finder:
 
     Attributes:
         bucket: Where they are.
-        snapshots: Gives the RootfsSnapshots there are.
+        copy: Gives the RootfsSnapshots as they were a moment ago.
+        fresh: Gives them as they are.
         namespace: Where these live.
     """
 
     bucket: Bucket
-    snapshots: Callable[[], Iterable[Snapshot]]
+    copy: Callable[[], Iterable[Snapshot]]
+    fresh: Callable[[], Awaitable[Iterable[Snapshot]]]
     namespace: str
 
-    async def find(self, name: str, told: Trouble) -> Found | Awaited | Refused:
+    async def find(self, name: str, told: Trouble, *, first: bool) -> Found | Awaited | Refused:
         """Return what a name stands for at present.
 
         Args:
             name: Of a snapshot, as it is stored.
             told: Hears of a bucket that does not answer.
+            first: Whether nobody has looked yet: whoever asked for a snapshot, and then for a
+                sandbox that starts from it, must not get the one before.
         """
-        known = stored_by(self.snapshots(), name)
+        snapshots: Iterable[Snapshot] = await patiently_read()(self.fresh) if first else self.copy()
+        known = stored_by(snapshots, name)
         if isinstance(known, Awaited):
             return known
         key = naming.object_key(self.namespace, name)

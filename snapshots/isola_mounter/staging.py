@@ -115,9 +115,11 @@ class _Work:
         """Return whether the archive of a source is staged, as the log tells it."""
         if await self._was_staged(source):
             return True
-        told = ""
+        told, first = "", True
         while True:
-            found = await self.all.finder.find(source.snapshot, self._troubled(source))
+            troubled = self._troubled(source)
+            found = await self.all.finder.find(source.snapshot, troubled, first=first)
+            first = False
             outcome = await self._dealt_with(source, found)
             if isinstance(outcome, bool):
                 return outcome

@@ -10,6 +10,7 @@ kubelet or Job starts, begins by resuming. It never leaves before the sandbox ru
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -134,13 +135,22 @@ def _taken(runsc: Runsc, order: Order, seconds: float) -> list[str]:
     target = str(order.folder / _DRAFT)
     packing = [sys.executable, "-IB", "-m", "isola_uploader.packing", target]
     errors = order.folder / "runsc.log"
+    outlet, inlet = os.pipe()
     with (
         errors.open("wb") as log,
-        _child(runsc.tar(order.container), stderr=log) as reader,
-        _child([*packing, str(order.limit_bytes)], stdin=reader.stdout) as writer,
+        open(outlet, "rb") as archive,  # noqa: PTH123 - by descriptor
+        open(inlet, "wb") as way,  # noqa: PTH123 - likewise
+        _child(
+            runsc.tar(order.container, f"/proc/self/fd/{inlet}"),
+            stdout=log,
+            stderr=log,
+            pass_fds=(inlet,),
+        ) as reader,
+        _child([*packing, str(order.limit_bytes)], stdin=archive, stdout=subprocess.PIPE) as writer,
     ):
-        if reader.stdout:
-            reader.stdout.close()  # it is the writer's now: if that dies, the reader hears of it
+        # They are the children's now: if one of them dies, the other hears of it.
+        archive.close()
+        way.close()
         try:
             told, _ = writer.communicate(timeout=max(seconds, 0))
             code = reader.wait(timeout=max(seconds, 0))
@@ -191,10 +201,15 @@ def _advice(said: str) -> str:
 
 @contextmanager
 def _child(
-    command: Sequence[str], *, stdin: IO[bytes] | None = None, stderr: IO[bytes] | None = None
+    command: Sequence[str],
+    *,
+    stdin: IO[bytes] | None = None,
+    stdout: IO[bytes] | int,
+    stderr: IO[bytes] | None = None,
+    pass_fds: Sequence[int] = (),
 ) -> Generator[subprocess.Popen[bytes]]:
     process = subprocess.Popen(  # noqa: S603 - ours, or the node's
-        command, stdin=stdin, stdout=subprocess.PIPE, stderr=stderr
+        command, stdin=stdin, stdout=stdout, stderr=stderr, pass_fds=pass_fds
     )
     try:
         yield process

@@ -32,9 +32,12 @@ class Runsc:
     binary: Path
     root: Path
 
-    def tar(self, container: str) -> Sequence[str]:
-        """Return the command that writes the upper layer of a container to standard output."""
-        return self._command("tar", "rootfs-upper", container)
+    def tar(self, container: str, file: str) -> Sequence[str]:
+        """Return the command that writes the upper layer of a container to a file.
+
+        Not to standard output, where gVisor says first what it is about to do.
+        """
+        return self._command("tar", "rootfs-upper", f"--file={file}", container)
 
     def exists(self, container: str) -> bool:
         """Return whether there is such a container."""

@@ -205,7 +205,7 @@ def test_the_mounter_reads_what_was_installed(chart: Chart) -> None:
         namespace=SANDBOX_NAMESPACE,
         node="n1",
         bucket_url="s3://b?endpoint=http%3A%2F%2Fminio%3A9000",
-        folder=Path("/isola"),
+        folder=Path("/archives"),
         cache_bytes=3 * GIBIBYTE,
     )
     (mount,) = (m for m in container(manifests)["volumeMounts"] if m["name"] == "archives")

@@ -47,6 +47,10 @@ def gateway(tmp_path: Path, api_server: ApiServer) -> Iterator[str]:
             "ISOLA_SANDBOX_SIDECAR_IMAGE": "sidecar:1",
             "ISOLA_METRICS_PORT": str(free_port()),
             "ISOLA_HEALTH_PORT": str(free_port()),
+            # No node tells them here, and without them no change of a network comes into force.
+            "ISOLA_POD_CIDRS": "10.244.0.0/16",
+            "ISOLA_SERVICE_CIDRS": "10.96.0.0/16",
+            "ISOLA_NODE_CIDRS": "172.18.0.0/16",
         },
         "isola_gateway": {
             "KUBECONFIG": str(api_server.kubeconfig),

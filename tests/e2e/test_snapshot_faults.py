@@ -14,8 +14,7 @@ import isola
 import pytest
 
 from isola_lifecycle.chain import faults
-from support.cluster import Cluster, until
-from support.store import unique
+from support.cluster import Cluster, fresh, until
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -41,7 +40,7 @@ def begun(http: httpx.Client, sandbox: isola.Sandbox) -> str:
     """Ask for a snapshot, and return its id."""
     asked = {
         "sandboxId": sandbox.id,
-        "snapshotName": unique("fault"),
+        "snapshotName": fresh("fault"),
         "timeoutSeconds": 600,
         "ttlSecondsAfterFinished": 600,
     }

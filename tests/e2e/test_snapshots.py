@@ -16,8 +16,7 @@ import isola
 import pytest
 
 from isola_lifecycle.chain import faults
-from support.cluster import SYSTEM, Cluster, until
-from support.store import unique
+from support.cluster import SYSTEM, Cluster, fresh, until
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -95,7 +94,7 @@ def test_what_was_on_one_node_is_on_the_other_in_every_detail(
     cluster: Cluster, client: isola.Isola, http: httpx.Client, apply: Apply, nodes: list[str]
 ) -> None:
     here, there = nodes
-    name, first, second = unique("tree"), unique("source"), unique("restored")
+    name, first, second = fresh("tree"), fresh("source"), fresh("restored")
     apply(first, on(cluster, here), startupTimeoutSeconds=PATIENT)
     running(http, first)
     source = client.sandboxes.get(first)
@@ -129,7 +128,7 @@ def test_what_was_on_one_node_is_on_the_other_in_every_detail(
 def test_a_restored_sandbox_has_nothing_of_archives_in_it(
     cluster: Cluster, client: isola.Isola, http: httpx.Client, create: Create
 ) -> None:
-    name = unique("seen")
+    name = fresh("seen")
     first = create(startupTimeoutSeconds=PATIENT)
     running(http, first["id"])
     snapshot(http, first["id"], name)
@@ -160,7 +159,7 @@ def test_a_restored_sandbox_has_nothing_of_archives_in_it(
 def test_ten_sandboxes_start_from_one_snapshot_at_once(
     cluster: Cluster, client: isola.Isola, http: httpx.Client, create: Create
 ) -> None:
-    name = unique("ten")
+    name = fresh("ten")
     first = create(startupTimeoutSeconds=PATIENT)
     running(http, first["id"])
     client.sandboxes.get(first["id"]).filesystem.write("/work", b"x" * 20_000_000)
@@ -185,7 +184,7 @@ def test_ten_sandboxes_start_from_one_snapshot_at_once(
 def test_a_snapshot_that_appears_20_s_later_is_waited_for(
     cluster: Cluster, client: isola.Isola, http: httpx.Client, create: Create
 ) -> None:
-    name = unique("later")
+    name = fresh("later")
     first = create(startupTimeoutSeconds=PATIENT)
     running(http, first["id"])
     client.sandboxes.get(first["id"]).filesystem.write("/work", "late")
@@ -213,7 +212,7 @@ def test_one_that_never_appears_is_told_of_at_the_time_out(
 
 
 def test_another_image_is_refused(cluster: Cluster, http: httpx.Client, create: Create) -> None:
-    name = unique("image")
+    name = fresh("image")
     first = create(startupTimeoutSeconds=PATIENT)
     running(http, first["id"])
     snapshot(http, first["id"], name)
@@ -226,7 +225,7 @@ def test_another_image_is_refused(cluster: Cluster, http: httpx.Client, create: 
 def test_a_snapshot_is_restored_by_name_when_its_resource_is_gone(
     cluster: Cluster, client: isola.Isola, http: httpx.Client, create: Create
 ) -> None:
-    name = unique("gone")
+    name = fresh("gone")
     first = create(startupTimeoutSeconds=PATIENT)
     running(http, first["id"])
     client.sandboxes.get(first["id"]).filesystem.write("/work", "kept")
@@ -261,7 +260,7 @@ def test_a_termination_policy_keeps_the_work_whoever_ends_it(
     create: Create,
     way: Callable[[Cluster, httpx.Client, str], None],
 ) -> None:
-    name = unique("left")
+    name = fresh("left")
     policy = {"type": "SnapshotRootfs", "snapshotRootfs": {"snapshotName": name}}
     lifetime = 60 if way is by_time_out else 900
     first = create(
@@ -281,7 +280,7 @@ def test_a_termination_policy_keeps_the_work_whoever_ends_it(
 
 
 def test_one_that_ends_by_itself_keeps_nothing(http: httpx.Client, create: Create) -> None:
-    name = unique("left")
+    name = fresh("left")
     policy = {"type": "SnapshotRootfs", "snapshotRootfs": {"snapshotName": name}}
     first = create(command=["sh", "-c", "sleep 3"], terminationPolicy=policy)["id"]
     until(
@@ -308,7 +307,7 @@ class Assassin(threading.Thread):
 
     def run(self) -> None:
         # The moments need not be the same in every run: they are what the test varies.
-        while not self.enough.wait(random.uniform(1, 5)):
+        while not self.enough.wait(random.uniform(0.2, 2)):
             self.cluster.delete_pod_of(random.choice(["snapshot-mounter", "operator"]))
             self.kills += 1
 
@@ -316,7 +315,7 @@ class Assassin(threading.Thread):
 def test_whoever_is_killed_meanwhile_sandboxes_start_from_what_their_logs_tell(
     cluster: Cluster, client: isola.Isola, http: httpx.Client, create: Create
 ) -> None:
-    name = unique("killed")
+    name = fresh("killed")
     first = create(startupTimeoutSeconds=PATIENT)["id"]
     running(http, first)
     client.sandboxes.get(first).filesystem.write("/work", random.randbytes(50_000_000))

@@ -34,6 +34,7 @@ RETAINED = fact("DeletionRequested", "TimeToLiveExceeded", object="Retain")
 ASKED = fact("DeletionRequested", "ClientRequest", object="Delete")
 REMOVED = fact("Deleted", "ObjectRemoved")
 NOT_REMOVED = fact("Deleted", "RemovalFailed", holds=False)
+EXPIRED = fact("Stored", "ObjectWritten", key="k", expiresAt="2026-11-24T01:40:01Z")
 REPLACED = fact("Stored", "ObjectReplaced", holds=False, replacedBy="other")
 
 
@@ -643,12 +644,13 @@ async def test_removing_what_nobody_knows_is_204(client: Client) -> None:
 @pytest.mark.parametrize(
     ("told", "code"),
     [
-        pytest.param((*stored(), RETAINED), 409, id="its time was over"),
+        pytest.param((*stored(), RETAINED), 409, id="the resource had its time"),
         pytest.param((*stored(), ASKED, NOT_REMOVED), 409, id="it could not be removed"),
         pytest.param((*stored(), ASKED), 204, id="it is being removed"),
         pytest.param((*stored(), ASKED, REMOVED), 204, id="it was removed"),
         pytest.param((*stored(), REPLACED, RETAINED), 204, id="another took its place"),
         pytest.param((*captured(), FAILED, RETAINED), 204, id="there never was any"),
+        pytest.param((*stored(), EXPIRED, RETAINED), 204, id="its time is over"),
     ],
 )
 @pytest.mark.parametrize("gone", [False, True], ids=["leaving", "gone"])

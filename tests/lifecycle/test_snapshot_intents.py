@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 
 import pytest
 
+from isola_lifecycle.codec import encode_time
 from isola_lifecycle.log import Fact
 from isola_lifecycle.snapshot.conditions import CATALOGUE, Reason, Type
 from isola_lifecycle.snapshot.decide import decide
@@ -19,6 +21,7 @@ from lifecycle.test_snapshots import (
     FAILED,
     FALSE,
     GONE,
+    MINUTE,
     REMOVED,
     RETAINED,
     SANDBOX,
@@ -26,10 +29,16 @@ from lifecycle.test_snapshots import (
     log_of,
     world,
 )
-from support.stories import fact
+from support.stories import SECOND, START, fact
 
 NOT_REMOVED = fact("Deleted", "RemovalFailed", FALSE)
 REPLACED = fact("Stored", "ObjectReplaced", FALSE)
+
+
+def until(expiry: datetime | str) -> Fact:
+    """Stored, and to be kept until then."""
+    told = expiry if isinstance(expiry, str) else encode_time(expiry)
+    return fact("Stored", "ObjectWritten", key="k", expiresAt=told)
 
 
 def asked(*log: Fact) -> tuple[Fact, ...]:
@@ -67,10 +76,14 @@ def test_the_first_wish_counts(first: Fact) -> None:
         pytest.param((*DONE, RETAINED), True, id="goes alone"),
         pytest.param((*DONE, REPLACED, RETAINED), False, id="is another's by now"),
         pytest.param((*TAKING, FAILED, RETAINED), False, id="there never was any"),
+        pytest.param((*DONE, until(START), RETAINED), False, id="its own time is over"),
+        pytest.param((*DONE, until(START + MINUTE), RETAINED), True, id="its own time is not over"),
+        pytest.param((*DONE, until("soon"), RETAINED), True, id="its own time is none"),
+        pytest.param((*DONE, until("2026-01-01"), RETAINED), True, id="its own time is no instant"),
     ],
 )
 def test_what_a_snapshot_leaves_behind(log: tuple[Fact, ...], leaves: bool) -> None:  # noqa: FBT001 - a case
-    assert leaves_object(fold(log_of(*log))) is leaves
+    assert leaves_object(fold(log_of(*log)), START + SECOND) is leaves
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,6 @@ from mounter.scene import IMAGE_ID
 from support.kubernetes_server import NAMESPACE, free_port
 from support.program import Program
 
-PODS = f"/api/v1/namespaces/{NAMESPACE}/pods"
-
 
 @dataclass
 class Node:
@@ -29,6 +27,7 @@ class Node:
         folder: What the mounter has of its disk.
         image_id: What it makes of every image.
         started_from: What each sandbox started from, by name of its container.
+        namespace: Where the sandboxes are.
     """
 
     client: KubernetesClient
@@ -36,6 +35,12 @@ class Node:
     folder: Path
     image_id: str = IMAGE_ID
     started_from: dict[str, dict[str, bytes]] = field(default_factory=dict[str, dict[str, bytes]])
+    namespace: str = NAMESPACE
+
+    @property
+    def pods(self) -> str:
+        """Return the path of the pods."""
+        return f"/api/v1/namespaces/{self.namespace}/pods"
 
     @property
     def staged(self) -> Path:
@@ -71,7 +76,7 @@ class Node:
 
     async def _serve(self) -> None:
         while True:
-            for pod in (await self.client.request("GET", PODS))["items"]:
+            for pod in (await self.client.request("GET", self.pods))["items"]:
                 with suppress(LifecycleError):  # it may be gone meanwhile
                     await self._look_at(pod)
             await asyncio.sleep(0.1)
@@ -81,12 +86,12 @@ class Node:
         if node is None:
             target = {"apiVersion": "v1", "kind": "Node", "name": self.name}
             body = {"metadata": {"name": name}, "target": target}
-            await self.client.request("POST", f"{PODS}/{name}/binding", body)
+            await self.client.request("POST", f"{self.pods}/{name}/binding", body)
         elif node != self.name:
             return
         elif pod["metadata"].get("deletionTimestamp"):
             body = {"apiVersion": "v1", "kind": "DeleteOptions", "gracePeriodSeconds": 0}
-            await self.client.request("DELETE", f"{PODS}/{name}", body)
+            await self.client.request("DELETE", f"{self.pods}/{name}", body)
         elif pod["status"].get("phase") != "Running" and self._gate_is_open(pod):
             await self._start(pod)
 
@@ -108,7 +113,7 @@ class Node:
             "conditions": [{"type": "Ready", "status": "True"}],
             "containerStatuses": [self._container(c) for c in pod["spec"]["containers"]],
         }
-        path = f"{PODS}/{name}/status"
+        path = f"{self.pods}/{name}/status"
         await self.client.request("PATCH", path, {"status": status}, content_type=MERGE_PATCH)
 
     def _container(self, container: dict[str, Any]) -> dict[str, Any]:

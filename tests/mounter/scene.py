@@ -47,10 +47,12 @@ def packed(plain: bytes) -> bytes:
     return target.getvalue()
 
 
-async def store(bucket: Bucket, name: str, plain: bytes, **changes: str) -> str:
+async def store(
+    bucket: Bucket, name: str, plain: bytes, *, namespace: str = NAMESPACE, **changes: str
+) -> str:
     """Have a snapshot of this name in the bucket, as the uploader leaves it; return its key.
 
-    `body` is what is there instead of the archive; other changes are of the metadata.
+    `changes` are of the object's metadata: an empty value is left out.
     """
     body = packed(plain)
     contents = Contents(
@@ -61,7 +63,7 @@ async def store(bucket: Bucket, name: str, plain: bytes, **changes: str) -> str:
         origin=Origin(snapshot=name, image=IMAGE, imageid=IMAGE_ID),
     )
     metadata = {**metadata_of(contents), **changes}
-    key = naming.object_key(NAMESPACE, name)
+    key = naming.object_key(namespace, name)
     await put(bucket, key, body, {k: v for k, v in metadata.items() if v})
     return key
 

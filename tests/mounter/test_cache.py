@@ -148,6 +148,16 @@ async def test_when_nobody_waits_any_more_nothing_is_left_of_it(
     assert source.fetched == ["a", "a"]
 
 
+async def test_who_comes_as_the_last_one_leaves_begins_anew(cache: Cache, source: Source) -> None:
+    source.gate.clear()
+    task = asyncio.create_task(have(cache, source, "a"))
+    await until(lambda: source.fetched)
+    task.cancel()
+    await asyncio.sleep(0)  # it has left, and what it waited for is not cleared away yet
+    source.gate.set()
+    assert await have(cache, source, "a") is False
+
+
 async def test_what_goes_wrong_is_heard_by_all_who_wait_and_leaves_nothing(
     cache: Cache, tmp_path: Path
 ) -> None:
@@ -240,7 +250,8 @@ async def test_what_is_on_its_way_counts_with_the_size_that_it_will_have(
     tasks = [asyncio.create_task(have(cache, source, name)) for name in "abc"]
     await until(lambda: len(source.fetched) == 3)
     with pytest.raises(NoRoomError):
-        await have(cache, source, "d")
+        async with asyncio.timeout(20):
+            await have(cache, source, "d")
     source.gate.set()
     await asyncio.gather(*tasks)
     await have(cache, source, "d")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import pytest
@@ -38,14 +38,19 @@ class Scene:
         self.bucket = MemoryBucket()
         self.snapshots = MemorySnapshots()
         self.heard: list[str] = []
+        self.stale: Sequence[Snapshot] = ()
 
     async def find(self, name: str = "base", bucket: Any = None) -> Found | Awaited | Refused:
-        items = await self.snapshots.list()
-
         async def hear(why: str) -> None:
             self.heard.append(why)
 
-        return await Finder(bucket or self.bucket, lambda: items, NAMESPACE).find(name, hear)
+        items = await self.snapshots.list()
+        finder = Finder(bucket or self.bucket, lambda: self.stale, self.snapshots.list, NAMESPACE)
+        fresh = await finder.find(name, hear, first=True)
+        if bucket is None:
+            self.stale = items
+            assert await finder.find(name, hear, first=False) == fresh
+        return fresh
 
     async def taken(self, plain: bytes, name: str = "base", **spec: Any) -> Snapshot:
         await store(self.bucket, name, plain)
@@ -104,6 +109,13 @@ async def test_what_is_being_taken_is_waited_for_also_where_an_older_one_is_ther
         assert snapshot.name in answer.message
         await store(scene.bucket, "base", PLAIN)
         await finished(scene.snapshots, snapshot, PLAIN)
+
+
+async def test_a_copy_that_lags_behind_does_not_hide_what_was_asked_for(scene: Scene) -> None:
+    await scene.taken(PLAIN)
+    scene.stale = await scene.snapshots.list()
+    await requested(scene.snapshots, "base", replace=True)
+    assert isinstance(await scene.find(), Awaited)
 
 
 async def test_one_that_was_never_accepted_is_waited_for(scene: Scene) -> None:

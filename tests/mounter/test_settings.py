@@ -12,7 +12,7 @@ NEEDED = {
     "ISOLA_SANDBOX_NAMESPACE": "ns",
     "ISOLA_NODE_NAME": "n1",
     "ISOLA_BUCKET_URL": "s3://bucket",
-    "ISOLA_MOUNTER_FOLDER": "/isola",
+    "ISOLA_MOUNTER_FOLDER": "/archives",
     "ISOLA_MOUNTER_CACHE_LIMIT": "10Gi",
 }
 
@@ -20,7 +20,7 @@ NEEDED = {
 def test_what_the_chart_sets_is_enough() -> None:
     settings = settings_from(NEEDED)
     assert (settings.namespace, settings.node) == ("ns", "n1")
-    assert (settings.folder, settings.cache_bytes) == (Path("/isola"), 10 * 2**30)
+    assert (settings.folder, settings.cache_bytes) == (Path("/archives"), 10 * 2**30)
     assert (settings.silence_seconds, settings.health_port) == (10, 8081)
 
 

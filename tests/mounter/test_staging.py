@@ -89,7 +89,7 @@ class Scene:
             node=NODE,
             journal_of=journal_of,
             bucket=reached,
-            finder=Finder(reached, lambda: self.listed, NAMESPACE),
+            finder=Finder(reached, lambda: self.listed, self.snapshots.list, NAMESPACE),
             cache=self.cache,
             folders=folders,
             changed=changed,
@@ -476,6 +476,17 @@ async def test_what_was_told_and_is_gone_from_the_node_is_staged_again(scene: Sc
     await scene.stage(pod)
     assert told(await scene.log(sandbox)) == [STAGED]
     await scene.assert_starts_from(sandbox, PLAIN)
+
+
+async def test_what_was_told_and_is_another_one_by_now_is_told_again(scene: Scene) -> None:
+    await store(scene.bucket, "base", PLAIN)
+    sandbox, pod = await waiting(scene.sandboxes, ("sandbox0", "base"))
+    await scene.stage(pod)
+    scene.folders.remove(sandbox.uid)
+    await store(scene.bucket, "base", OTHER)
+    await scene.stage(pod)
+    assert told(await scene.log(sandbox)) == [STAGED, STAGED]
+    await scene.assert_starts_from(sandbox, OTHER)
 
 
 async def test_what_lies_there_and_is_told_opens_the_gate_without_a_bucket(scene: Scene) -> None:

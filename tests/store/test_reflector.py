@@ -179,6 +179,18 @@ async def test_what_cannot_be_decoded_is_passed_over_and_counted(
         assert reflector.unreadable == unreadable
 
 
+async def test_who_must_not_miss_the_newest_asks_past_the_copy() -> None:
+    script = Script([{"resourceVersion": "1"}, item("a", 1)])
+    reflector = Reflector(script, "/things", decode_sandbox, lenient=True)
+    async with running(reflector), asyncio.timeout(5):
+        await reflector.wait_synced()
+        while len(script.asked) < 2:  # noqa: ASYNC110 - the watch, which hears of nothing
+            await asyncio.sleep(0.005)
+        script.answers = [[{"resourceVersion": "3"}, item("b", 2), damaged("", "c", 3)["object"]]]
+        assert [sandbox.name for sandbox in await reflector.fresh()] == ["b"]
+        assert names(reflector) == {"a"}
+
+
 async def test_where_absence_means_more_than_it_says_nothing_is_passed_over() -> None:
     script = Script([{"resourceVersion": "1"}, damaged("", "b", 1)["object"]])
     with pytest.raises(KeyError):

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 import httpx
@@ -107,6 +108,11 @@ class Cluster:
             return httpx.get(f"{self.url}/readyz", timeout=2).is_success
         except httpx.TransportError:
             return False
+
+
+def fresh(stem: str) -> str:
+    """Return a name that nothing has that an earlier run left, in a bucket for instance."""
+    return f"{stem}-{token_hex(4)}"
 
 
 def up() -> Cluster:

@@ -22,15 +22,17 @@ class Kubelet:
 
     Attributes:
         client: A way to the API server.
+        namespace: Where the pods are that `prepare` is for.
     """
 
     client: KubernetesClient
+    namespace: str = NAMESPACE
 
     async def prepare(self) -> None:
         """Make sure of what pods of sandboxes need."""
         for path, body in (
             (
-                f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts",
+                f"/api/v1/namespaces/{self.namespace}/serviceaccounts",
                 {"metadata": {"name": "default"}},
             ),
             (

@@ -6,6 +6,8 @@ same request.
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from isola_lifecycle.catalogue import GATEWAY, on_behalf, traced
 from isola_lifecycle.log import Fact, Status
 from isola_lifecycle.snapshot.conditions import Key, Reason, Type
@@ -37,8 +39,10 @@ def request_deletion(
     )
 
 
-def leaves_object(state: State) -> bool:
+def leaves_object(state: State, now: datetime) -> bool:
     """Return whether a snapshot goes, or is gone, and what it stored stays in the bucket."""
     if state.stored is None or state.deletion_requested_at is None:
+        return False
+    if not state.stored.is_kept(now):
         return False
     return not state.object_goes or state.deleted_at is not None

@@ -68,6 +68,13 @@ class Stored:
     at: datetime
     expires_at: str = ""
 
+    def is_kept(self, now: datetime) -> bool:
+        """Return whether its time, if it has one, is not over: after that it goes by itself."""
+        try:
+            return not self.expires_at or now < decode_time(self.expires_at)
+        except (TypeError, ValueError):  # no time, or one without a zone
+            return True
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:

@@ -166,6 +166,10 @@ class Collection(Generic[T]):
         await self.lookup.caught_up(name, item.log.version)
         return item
 
+    def now(self) -> datetime:
+        """Return the time, UTC."""
+        return self._clock()
+
     def asker(self, given: Given) -> Asker:
         """Return who asks, and when."""
         request = given.request

@@ -90,7 +90,7 @@ class SnapshotRoutes:
         """Record who wants it gone, with what is stored of it, then mark it for deletion."""
         snapshot = await self._snapshots.delete(given)
         state = fold(snapshot.log) if snapshot else await self._last_known(given["id"])
-        if leaves_object(state):
+        if leaves_object(state, self._snapshots.now()):
             key = state.stored.key if state.stored else ""
             message = (
                 f"Rootfs snapshot {given['id']} goes, or is gone, and what it stored stays: remove"

@@ -53,7 +53,7 @@ def make() -> None:
     (WORK / "link").symlink_to("empty")
     (WORK / "dangling").symlink_to("/nowhere/at/all")
     (WORK / "absolute").symlink_to("/etc/passwd")
-    os.setxattr(WORK / "empty", "user.note", b"\x00bytes\xff")
+    os.setxattr(WORK / "empty", "user.note", "of a file, ü".encode())
     os.setxattr(WORK / "sticky", "user.note", b"of a directory")
     os.mkfifo(WORK / "fifo")
     os.utime(WORK / "empty", (1_000_000_000, 1_000_000_001))
@@ -113,7 +113,8 @@ def _one(path: str, names: dict[tuple[int, int], list[str]]) -> dict[str, Any]:
         told["size"] = status.st_size
         told["digest"] = _digest(path)
         if path.startswith("/work"):
-            told["modified"] = int(status.st_mtime)
+            # An archive has whole seconds, the nearest.
+            told["modified"] = (status.st_mtime_ns + 500_000_000) // 1_000_000_000
         if status.st_nlink > 1:
             names.setdefault((status.st_dev, status.st_ino), []).append(path)
     attributes = sorted(os.listxattr(path)) if path.startswith("/work/") else []
