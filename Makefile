@@ -51,7 +51,7 @@ fmt: sync ## Format, and mend what ruff can
 	$(RUN) ruff format
 openapi: sync ## Write api/openapi/ from the running apps
 	$(RUN) python hack/openapi.py
-bench: sync ## Measure a running cluster against bare pods and kubectl
+bench: sync ## Measure: a running cluster against bare pods and kubectl, a fleet's growth, what history costs
 	$(RUN) python tests/benchmarks
 clean: ## Remove what checks and tests left in the checkout
 	rm -rf .pytest_cache .ruff_cache .hypothesis .schemathesis .import_linter_cache .coverage* build dist

@@ -1,7 +1,9 @@
 """Figures of one run on the local cluster, as ratios against what Kubernetes alone does.
 
     make bench                                    # everything
-    python tests/benchmarks [life|network|transfer|crowd|snapshots] ...
+    python tests/benchmarks [life|network|transfer|crowd|snapshots|fleet|cost] ...
+
+`fleet` and `cost` need no cluster.
 
 Each pair is measured in turn, A B A B …, on the same cluster, and its median is quoted. Absolute
 figures are the machine's; the ratios are ours. Nothing is asserted.
@@ -14,10 +16,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks import crowd, life, network, snapshots, transfer
+from benchmarks import cost, crowd, fleet, life, network, snapshots, transfer
 from benchmarks.figures import machine
 from support.cluster import up
 
+# On the cluster.
 BENCHMARKS = {
     "life": life.measure,
     "network": network.measure,
@@ -25,11 +28,16 @@ BENCHMARKS = {
     "crowd": crowd.measure,
     "snapshots": snapshots.measure,
 }
+# On an API server of their own.
+ALONE = {"fleet": fleet.measure, "cost": cost.measure}
 
 if __name__ == "__main__":
-    chosen = sys.argv[1:] or list(BENCHMARKS)
-    cluster = up()
+    chosen = sys.argv[1:] or [*BENCHMARKS, *ALONE]
+    cluster = up() if set(chosen) & set(BENCHMARKS) else None
     print(machine())
     for name in chosen:
         print(f"\n{name}")
-        BENCHMARKS[name](cluster)
+        if name in ALONE:
+            ALONE[name]()
+        elif cluster:
+            BENCHMARKS[name](cluster)

@@ -36,6 +36,11 @@ class Collector:
         return f"http://127.0.0.1:{self.port}"
 
     @property
+    def received_bytes(self) -> int:
+        """Return how much it has written down so far, in OTLP's JSON."""
+        return self._received.stat().st_size if self._received.exists() else 0
+
+    @property
     def _received(self) -> Path:
         return self.folder / "received.jsonl"
 

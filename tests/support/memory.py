@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 from support.cluster import SYSTEM, Cluster
 
@@ -30,5 +31,14 @@ def gateway(cluster: Cluster) -> Memory:
         *("exec", "-n", SYSTEM, "deployment/isola-api-gateway", "--"),
         *("python3", "-c", "print(open('/proc/1/status').read())"),
     ).stdout
+    return _read(status)
+
+
+def of_process(number: int) -> Memory:
+    """Return the memory of a process on this machine."""
+    return _read(Path(f"/proc/{number}/status").read_text())
+
+
+def _read(status: str) -> Memory:
     kilobytes = {name: int(size) for name, size in re.findall(r"(Vm\w+):\s+(\d+) kB", status)}
     return Memory(kilobytes["VmRSS"] * 1024, kilobytes["VmHWM"] * 1024)
