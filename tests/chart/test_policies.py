@@ -119,7 +119,9 @@ def test_the_writers_are_the_accounts_that_may_write(chart: Chart) -> None:
         (own, {f"{system}given": "operator"}),
         (
             {"operator": {"sandboxRuntime": {"rootfssnapshot": bucket}}},
-            usual | {f"{sandboxes}isola-snapshot-uploader": "uploader"},
+            usual
+            | {f"{sandboxes}isola-snapshot-uploader": "uploader"}
+            | {f"{system}isola-snapshot-mounter": "mounter"},
         ),
     ):
         policy = chart.render(values).named(

@@ -4,7 +4,14 @@ from typing import NamedTuple
 
 import pytest
 
-from chart.rendering import RELEASE_NAMESPACE, SANDBOX_NAMESPACE, Chart, Manifests, Values
+from chart.rendering import (
+    RELEASE_NAMESPACE,
+    SANDBOX_NAMESPACE,
+    Chart,
+    Manifest,
+    Manifests,
+    Values,
+)
 
 SEVERAL = {"operator": {"replicaCount": 2}}
 
@@ -231,8 +238,15 @@ def test_each_pod_runs_as_the_account_that_was_granted_its_rights(chart: Chart) 
     assert used == accounts == set(granted(manifests))
 
 
+def ordinary(chart: Chart) -> dict[str, Manifest]:
+    """Return the pods that touch no node: not the mounter's, of which `test_snapshots` tells."""
+    specs = chart.render(WITH_EVERYTHING).pod_specs()
+    del specs["isola-snapshot-mounter"]
+    return specs
+
+
 def test_every_pod_is_an_ordinary_user_under_the_runtime_s_seccomp_profile(chart: Chart) -> None:
-    for name, spec in chart.render(WITH_EVERYTHING).pod_specs().items():
+    for name, spec in ordinary(chart).items():
         low_ports = {"name": "net.ipv4.ip_unprivileged_port_start", "value": "0"}
         more = {"sysctls": [low_ports]} if name == "isola-egress" else {}
         assert spec["securityContext"] == {
@@ -255,7 +269,7 @@ def test_every_container_can_neither_write_to_its_root_nor_gain_a_privilege(char
 
 
 def test_no_pod_touches_its_node(chart: Chart) -> None:
-    for spec in chart.render(WITH_EVERYTHING).pod_specs().values():
+    for spec in ordinary(chart).values():
         assert not {"hostNetwork", "hostPID", "hostIPC"} & spec.keys()
         assert all(volume.keys() == {"name", "emptyDir"} for volume in spec.get("volumes", ()))
         for container in spec["containers"]:
@@ -271,10 +285,10 @@ def test_what_expires_is_removed_with_the_uploader_s_rights_and_credentials(char
         if item["metadata"]["name"] == "isola-snapshot-uploader"
     )
     assert binding["subjects"][0]["name"] == expiry["serviceAccountName"]
-    (secret,) = manifests.of("Secret")
     (container,) = expiry["containers"]
     assert container["args"] == ["expire"]
-    assert container["envFrom"] == [{"secretRef": {"name": secret["metadata"]["name"]}}]
+    ((secret,),) = (source.values() for source in container["envFrom"])
+    assert manifests.named("Secret", secret["name"])["metadata"]["namespace"] == SANDBOX_NAMESPACE
     assert "s" not in [variable["value"] for variable in container["env"]]
 
 

@@ -95,6 +95,7 @@ def test_the_mounter_appends_to_logs_of_sandboxes_and_reads_what_it_must(chart: 
 def test_the_uploader_appends_to_logs_of_snapshots(chart: Chart) -> None:
     assert granted(chart.render(snapshots()), "isola-snapshot-uploader") == {
         (OURS, "rootfssnapshots", "get"),
+        (OURS, "rootfssnapshots", "list"),
         (OURS, "rootfssnapshots/status", "patch"),
     }
 
