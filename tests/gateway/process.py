@@ -29,14 +29,15 @@ def running_gateway(api_server: ApiServer) -> Generator[tuple[str, subprocess.Po
     process = subprocess.Popen([sys.executable, "-m", "isola_gateway"], env=environment)
     url = f"http://127.0.0.1:{port}"
     try:
-        comes_to_hold(lambda: _is_ready(url))
+        comes_to_hold(lambda: is_up(url))
         yield url, process
     finally:
         process.kill()
         process.wait()
 
 
-def _is_ready(url: str) -> bool:
+def is_up(url: str) -> bool:
+    """Return whether what listens there says that it is ready."""
     try:
         return httpx.get(f"{url}/readyz").status_code == 200
     except httpx.TransportError:

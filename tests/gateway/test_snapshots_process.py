@@ -18,7 +18,7 @@ import isola
 import pytest
 
 from gateway.fakes import captured, fact, stored
-from gateway.process import comes_to_hold, resource, running_gateway
+from gateway.process import comes_to_hold, is_up, resource, running_gateway
 from isola_lifecycle.chain import faults
 from isola_lifecycle.log import Fact
 from isola_store.client import KubernetesClient
@@ -55,11 +55,19 @@ def operator(api_server: ApiServer, folder: Path) -> Generator[None]:
         "ISOLA_HEALTH_PORT": str(free_port()),
         "ISOLA_ROOTFSSNAPSHOT_ENABLED": "true",
         "ISOLA_ROOTFSSNAPSHOT_BUCKET_URL": "s3://bucket",
+        "ISOLA_ROOTFSSNAPSHOT_STAGING_ROOT": "/var/lib/isola",
         "ISOLA_SNAPSHOT_UPLOADER_IMAGE": "uploader:1",
     }
     program = Program("isola_operator", environment, folder / "operator.log")
     program.start()
+
+    def is_ready() -> bool:
+        assert program.process
+        assert program.process.poll() is None, program.log.read_text()
+        return is_up(f"http://127.0.0.1:{environment['ISOLA_HEALTH_PORT']}")
+
     try:
+        comes_to_hold(is_ready)
         yield
     finally:
         program.kill()
