@@ -49,6 +49,7 @@ def operator(tmp_path: Path, api_server: ApiServer) -> Iterator[Program]:
         ISOLA_ROOTFSSNAPSHOT_ENABLED="true",
         ISOLA_SNAPSHOT_UPLOADER_IMAGE="uploader:1",
         ISOLA_ROOTFSSNAPSHOT_BUCKET_URL="s3://bucket",
+        ISOLA_ROOTFSSNAPSHOT_STAGING_ROOT="/var/lib/isola",
     )
     made = Program("isola_operator", variables, tmp_path / "operator.log")
     made.start()

@@ -21,7 +21,7 @@ from isola_lifecycle.sandbox.fold import fold
 from isola_store.kubernetes import KubernetesSandboxes
 from isola_store.port import Draft, Logged, Sandbox
 from isola_store.records import KubernetesRecords
-from support.collector import Collector, attributes
+from support.collector import RECORD, SPAN, Collector, attributes
 from support.exports import entry_of
 from support.kubelet import Kubelet
 from support.kubernetes_server import NAMESPACE
@@ -62,6 +62,11 @@ class Scene:
     operator: Program
     logs: dict[str, Log] = field(default_factory=dict[str, Log])  # by uid: what there was to tell
     gone: set[str] = field(default_factory=set[str])
+    # By trace, in the order in which the first copy of each came.
+    records_of: dict[int, dict[int, Record]] = field(default_factory=dict[int, dict[int, Record]])
+    spans_of: dict[int, dict[int, dict[str, Any]]] = field(
+        default_factory=dict[int, dict[int, dict[str, Any]]]
+    )
 
     async def create(self) -> Sandbox:
         draft = Draft(name=unique("exporter"), spec=SPEC, request_id="r-1", traceparent=TRACEPARENT)
@@ -120,18 +125,24 @@ class Scene:
                 await self.until(lambda r=ready: fold(self.logs[sandbox.uid]).ready == r)
 
     def told(self, uid: str) -> list[Condition]:
-        """Return the log of an object as the collector has it: the first copy of each entry."""
-        entries: dict[int, Condition] = {}
-        for item in self.collector.records():
-            record = decoded(item)
-            if record.trace_id == Ids(uid).trace:
-                entries.setdefault(record.sequence, entry_of(record))
-        return list(entries.values())
+        """Return the log of an object as the collector has it."""
+        self.catch_up()
+        return [entry_of(record) for record in self.records_of.get(Ids(uid).trace, {}).values()]
 
     def spans(self, uid: str) -> dict[int, dict[str, Any]]:
-        trace = Ids(uid).trace
-        found = [s for s in self.collector.spans() if int(s["traceId"], 16) == trace]
-        return {int(span["spanId"], 16): span for span in found}
+        self.catch_up()
+        return self.spans_of.get(Ids(uid).trace, {})
+
+    def catch_up(self) -> None:
+        """Read what the collector received meanwhile. What comes again must be the same again."""
+        for kind, item in self.collector.news():
+            if kind == SPAN:
+                spans = self.spans_of.setdefault(int(item["traceId"], 16), {})
+                assert spans.setdefault(int(item["spanId"], 16), item) == item
+            elif kind == RECORD:
+                record = decoded(item)
+                records = self.records_of.setdefault(record.trace_id, {})
+                assert records.setdefault(record.sequence, record) == record
 
 
 def decoded(item: dict[str, Any]) -> Record:

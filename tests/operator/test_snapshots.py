@@ -18,11 +18,13 @@ from isola_lifecycle.archive import whole
 from isola_lifecycle.chain import faults
 from isola_lifecycle.codec import encode
 from isola_lifecycle.errors import ExpectedVersionError, LifecycleError, NotFoundError
-from isola_lifecycle.log import Condition, Fact, Status
+from isola_lifecycle.log import LIVE_ENTRIES, Condition, Fact, Status
 from isola_lifecycle.naming import ROOTFS_SNAPSHOT
 from isola_lifecycle.sandbox.fold import fold as fold_sandbox
+from isola_lifecycle.snapshot import uploading
 from isola_lifecycle.snapshot.conditions import Phase
 from isola_lifecycle.snapshot.fold import extend, fold
+from isola_lifecycle.snapshot.state import Archive
 from isola_operator.__main__ import run, utc_now
 from isola_operator.manifests.job import JobSettings
 from isola_operator.settings import Settings
@@ -31,6 +33,7 @@ from isola_store.client import MERGE_PATCH, KubernetesClient
 from isola_store.kubernetes import KubernetesSandboxes, KubernetesSnapshots
 from isola_store.port import Draft, Sandbox, Snapshot
 from isola_store.records import KubernetesRecords
+from isola_uploader.journal import journal_of
 from support.kubelet import Kubelet
 from support.kubernetes_server import NAMESPACE, ApiServer, free_port
 from support.store import SPEC, unique
@@ -289,6 +292,32 @@ async def test_a_snapshot_goes_after_its_time_and_its_history_stays(scene: Scene
         await scene.job_goes(f"{snapshot.name}-job")
         story = await scene.gone(snapshot.name)
         assert (story[-1].type, story[-1].reason) == ("DeletionRequested", "TimeToLiveExceeded")
+
+
+async def test_an_uploader_that_starts_again_and_again_leaves_a_bounded_object_and_a_whole_history(
+    scene: Scene,
+) -> None:
+    async with scene.operator():
+        snapshot = await scene.ask(await scene.running(), ttlSecondsAfterFinished=0)
+        await scene.capturing(snapshot.name)
+        journal = journal_of(scene.snapshots, snapshot.name, snapshot.uid, utc_now)
+        for number in range(40):
+            archive = Archive(number, f"{number:064x}")
+            await journal.say(lambda now, a=archive: uploading.captured(now, a, seconds=1))
+            upload = uploading.Upload(
+                id=str(number), sha256="", uploaded_bytes=0, total_bytes=9, parts=1
+            )
+            await journal.say(lambda now, u=upload: uploading.started(now, u))
+        living = await scene.snapshots.read(snapshot.name)
+        assert living.log.archived > 0
+        assert len(living.log) <= LIVE_ENTRIES
+        story = whole(await scene.records.read(snapshot.name), living.log)
+        assert fold(living.log) == fold(story)
+        await scene.append(snapshot.name, _fact("Succeeded", "UploadFailed", Status.FALSE))
+        await scene.job_goes(f"{snapshot.name}-job")
+        story = await scene.gone(snapshot.name)
+        assert [entry.sequence for entry in story] == list(range(1, len(story) + 1))
+        assert told(story).count("Captured") == told(story).count("Uploading") == 40
 
 
 async def test_a_snapshot_whose_object_goes_too_waits_for_that(scene: Scene) -> None:

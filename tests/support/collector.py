@@ -16,6 +16,13 @@ from typing import Any
 from support.kubernetes_server import free_port
 from support.toolchain import binaries
 
+SPAN, RECORD, METRIC = "spans", "logRecords", "metrics"
+_PARTS = (
+    ("resourceSpans", "scopeSpans", SPAN),
+    ("resourceLogs", "scopeLogs", RECORD),
+    ("resourceMetrics", "scopeMetrics", METRIC),
+)
+
 
 @dataclass
 class Collector:
@@ -29,6 +36,7 @@ class Collector:
     folder: Path
     port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
+    _read: int = 0
 
     @property
     def endpoint(self) -> str:
@@ -46,6 +54,9 @@ class Collector:
 
     def start(self) -> None:
         """Start it, and return when it takes requests."""
+        if self._received.exists() and not self._received.read_bytes().endswith(b"\n"):
+            with self._received.open("ab") as file:
+                file.write(b"\n")  # it was killed in the middle of a line: what follows is another
         pipeline = {"receivers": ["otlp"], "exporters": ["file"]}
         configuration: dict[str, Any] = {
             "receivers": {"otlp": {"protocols": {"http": {"endpoint": f"127.0.0.1:{self.port}"}}}},
@@ -77,31 +88,42 @@ class Collector:
 
     def spans(self) -> Iterator[dict[str, Any]]:
         """Yield every span received, in order, in OTLP's JSON."""
-        for message in self._messages("resourceSpans"):
-            for scope in message["scopeSpans"]:
-                yield from scope["spans"]
+        return (item for kind, item in self._items(self._messages(0)) if kind == SPAN)
 
     def records(self) -> Iterator[dict[str, Any]]:
         """Yield every log record received, likewise."""
-        for message in self._messages("resourceLogs"):
-            for scope in message["scopeLogs"]:
-                yield from scope["logRecords"]
+        return (item for kind, item in self._items(self._messages(0)) if kind == RECORD)
 
     def metrics(self) -> Iterator[dict[str, Any]]:
         """Yield every metric received, likewise."""
-        for message in self._messages("resourceMetrics"):
-            for scope in message["scopeMetrics"]:
-                yield from scope["metrics"]
+        return (item for kind, item in self._items(self._messages(0)) if kind == METRIC)
 
-    def _messages(self, kind: str) -> Iterator[dict[str, Any]]:
+    def news(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yield what was received since this was last asked, with its kind."""
+        return self._items(self._messages(self._read))
+
+    def _items(self, messages: Iterator[dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:
+        for message in messages:
+            for whole, part, kind in _PARTS:
+                for resource in message.get(whole, ()):
+                    for scope in resource[part]:
+                        yield from ((kind, item) for item in scope[kind])
+
+    def _messages(self, position: int) -> Iterator[dict[str, Any]]:
         if not self._received.exists():
             return
-        for line in self._received.read_text().splitlines():
-            try:
-                message = json.loads(line)
-            except ValueError:
-                continue  # it was killed while it wrote this, and so did not answer
-            yield from message.get(kind, ())
+        with self._received.open("rb") as file:
+            file.seek(position)
+            for line in file:
+                if not line.endswith(b"\n"):
+                    break  # it is being written
+                position += len(line)
+                try:
+                    message = json.loads(line)
+                except ValueError:
+                    continue  # it was killed while it wrote this, and so did not answer
+                yield message
+        self._read = max(self._read, position)
 
     def _wait(self) -> None:
         deadline = time.monotonic() + 30
