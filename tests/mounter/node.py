@@ -56,7 +56,7 @@ class Node:
             "ISOLA_BUCKET_URL": bucket_url,
             "ISOLA_MOUNTER_FOLDER": str(self.folder),
             "ISOLA_MOUNTER_CACHE_LIMIT": "1Gi",
-            "ISOLA_BUCKET_SILENCE_SECONDS": "1",
+            "ISOLA_BUCKET_SILENCE_SECONDS": "8",  # a busy machine is silent, too
             "ISOLA_KUBECONFIG": kubeconfig,
             "ISOLA_HEALTH_PORT": str(free_port()),
             **settings,
