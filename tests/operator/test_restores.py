@@ -18,7 +18,7 @@ from isola_lifecycle.naming import GATE_NOT_GVISOR
 from isola_lifecycle.sandbox.conditions import Reason
 from isola_lifecycle.sandbox.fold import SANDBOX, fold
 from isola_lifecycle.sandbox.sources import sources_of
-from isola_lifecycle.sandbox.staging import Archive, Facts, Place, awaited, refused, staged
+from isola_lifecycle.sandbox.staging import Archive, Facts, Place, awaited, fits, refused, staged
 from isola_lifecycle.sandbox.state import State
 from isola_operator.__main__ import run, utc_now
 from isola_operator.manifests.job import JobSettings
@@ -106,7 +106,7 @@ class Scene:
         """Append as the mounter does."""
         state = fold(sandbox.log)
         place = Place(pod_uid=state.pod_uid, node=state.node)
-        journal = Journal(self.sandboxes, SANDBOX, sandbox.name, sandbox.uid, utc_now)
+        journal = Journal(self.sandboxes, SANDBOX, sandbox.name, sandbox.uid, utc_now, fits)
         await journal.say(lambda now: saying(now, place))
         return await self.sandboxes.read(sandbox.name)
 
