@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 
+from support.etcd import Etcd
 from support.kubernetes_server import ApiServer, serving
 
 settings.register_profile("dev", max_examples=100, deadline=None)  # two busy cores
@@ -36,7 +37,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
-    """A real kube-apiserver with our resources installed; no nodes."""
+def shared_api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
+    """The API server of the whole session, because it takes seconds to start."""
     with serving(tmp_path_factory.mktemp("kubernetes")) as server:
         yield server
+
+
+@pytest.fixture(scope="module")
+def api_server(shared_api_server: ApiServer) -> Iterator[ApiServer]:
+    """A real kube-apiserver with our resources installed; no nodes, and nothing of other modules.
+
+    An operator takes on whatever is there before it comes to what a test makes.
+    """
+    yield shared_api_server
+    Etcd(shared_api_server.etcd).clear()

@@ -128,16 +128,20 @@ async def test_a_snapshot_is_a_trace_too_linked_to_the_life_of_its_sandbox(scene
         tuple(TRACEPARENT.split("-")[1:3]),
         (f"{taken_of.trace:032x}", f"{taken_of.span(Kind.LIFE, 1):016x}"),
     }
-    lines = scene.exporter.scraped("application/openmetrics-text").splitlines()
-    for line in (
+    told = (
         'isola_snapshot_size_bytes_sum{form="archive"} 20480.0',
         'isola_snapshot_size_bytes_sum{form="object"} 5000.0',
         'isola_snapshot_work_duration_seconds_sum{step="capture"} 1.5',
         'isola_snapshot_work_duration_seconds_sum{step="upload"} 0.25',
         "isola_snapshot_life_duration_seconds_count 1.0",
         'isola_snapshot_life_current{state="Running"} 0.0',
-    ):
-        assert line in lines
+    )
+
+    def scraped() -> list[str]:
+        return scene.exporter.scraped("application/openmetrics-text").splitlines()
+
+    # A life is measured once the collector has taken it, which is where its spans were seen.
+    await scene.until(lambda: set(told) <= set(scraped()))
     labels = 'reason="SnapshotStored",status="True",type="Succeeded"'
     ended = f"isola_snapshot_life_transitions_total{{{labels}}} 1.0"
-    assert any(line.startswith(ended) for line in lines)
+    assert any(line.startswith(ended) for line in scraped())

@@ -48,6 +48,17 @@ class Etcd:
         """Remove a stored object: no finalizer, no trace."""
         self._ask("deleterange", key=_key(plural, name))
 
+    def clear(self) -> None:
+        """Remove all that our components look at, whatever finalizers it has: at once."""
+        for prefix in (
+            f"/registry/{naming.GROUP}/",
+            f"/registry/pods/{NAMESPACE}/",
+            f"/registry/jobs/{NAMESPACE}/",
+            f"/registry/networkpolicies/{NAMESPACE}/",
+        ):
+            after = prefix[:-1] + chr(ord("/") + 1)
+            self._ask("deleterange", key=_encoded(prefix), range_end=_encoded(after))
+
     def _ask(self, what: str, **body: str) -> Any:
         request = urllib.request.Request(f"{self.url}/v3/kv/{what}", json.dumps(body).encode())
         with urllib.request.urlopen(request, timeout=10) as answer:
@@ -55,5 +66,8 @@ class Etcd:
 
 
 def _key(plural: str, name: str) -> str:
-    path = f"/registry/{naming.GROUP}/{plural}/{NAMESPACE}/{name}"
-    return b64encode(path.encode()).decode()
+    return _encoded(f"/registry/{naming.GROUP}/{plural}/{NAMESPACE}/{name}")
+
+
+def _encoded(text: str) -> str:
+    return b64encode(text.encode()).decode()
