@@ -72,7 +72,7 @@ async def gateway(folder: Path, api_server: ApiServer) -> AsyncGenerator[tuple[P
 
 
 async def chaos(victims: list[Program | Collector], chance: random.Random, pace: float) -> None:
-    """Kill one after the other for ever, on average as often as lets each come up in between.
+    """Kill one after the other for ever: of four, each comes up in between more often than not.
 
     Args:
         victims: Whom.
@@ -80,10 +80,10 @@ async def chaos(victims: list[Program | Collector], chance: random.Random, pace:
         pace: How many seconds a program takes to come up on this machine.
     """
     while True:
-        await asyncio.sleep(chance.uniform(0.1, 0.9) * pace)
+        await asyncio.sleep(chance.uniform(0.1, 0.5) * pace)
         victim = chance.choice(victims)
         await asyncio.to_thread(victim.kill)
-        await asyncio.sleep(chance.uniform(0, 0.5) * pace)
+        await asyncio.sleep(chance.uniform(0, 0.2) * pace)
         await asyncio.to_thread(victim.start)
 
 
