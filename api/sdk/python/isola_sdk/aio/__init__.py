@@ -1,0 +1,1 @@
+"""The asynchronous client. `sync` is made from this by `hack/sdk_sync.py`, but for its `runtime`."""

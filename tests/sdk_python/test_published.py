@@ -1,0 +1,88 @@
+"""The published client's calls, by it and by ours, against the same gateway: a real one."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import isola as published
+import pytest
+
+import isola_sdk as ours
+from sdk_python.calls import TABLE
+from support.toolchain import ROOT
+
+SDK = ROOT / "api" / "sdk" / "python"
+CALLS = Path(__file__).with_name("calls.py")
+ROWS = [call.__name__ for call in TABLE] + ["asynchronously"]
+
+pytestmark = pytest.mark.apiserver
+
+
+def called(url: str, *path: Path) -> Any:
+    """Return what came of all calls, in a process of its own, with `path` before all others."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, path))}
+    command = [sys.executable, CALLS, url]
+    done = subprocess.run(
+        command, env=environment, capture_output=True, text=True, check=False, timeout=240
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def both(whole: str) -> tuple[Any, Any]:
+    """What came of them by the published client, and by ours."""
+    return called(whole), called(whole, SDK)
+
+
+def test_they_are_two_clients(both: tuple[Any, Any]) -> None:
+    theirs, own = (Path(each["isola"]) for each in both)
+    assert "site-packages" in theirs.parts
+    assert own == SDK / "isola" / "__init__.py"
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_every_call_gives_the_same(both: tuple[Any, Any], row: str) -> None:
+    theirs, own = both
+    assert own[row] == theirs[row]
+
+
+def test_every_public_name_is_there_with_every_parameter_and_default() -> None:
+    for name in published.__all__:
+        theirs, own = getattr(published, name), getattr(ours, name)
+        if not inspect.isclass(theirs):
+            continue
+        for member, value in vars(theirs).items():
+            if member.startswith("_") and member not in ("__enter__", "__aenter__"):
+                continue
+            if isinstance(value, property):
+                assert hasattr(own, member) or member in _set_at_construction(own), (name, member)
+            elif callable(value):
+                _accepts(getattr(own, member), value)
+
+
+def _set_at_construction(kind: Any) -> set[str]:
+    return {each.split(":")[0].strip() for each in (kind.__doc__ or "").splitlines()}
+
+
+def _accepts(own: Any, theirs: Any) -> None:
+    """Hold every way to call `theirs` to be one to call `own`."""
+    accepted = inspect.signature(own).parameters
+    for name, parameter in inspect.signature(theirs).parameters.items():
+        assert name in accepted, (own, name)
+        assert accepted[name].default == parameter.default, (own, name)
+        assert accepted[name].kind == parameter.kind, (own, name)
+
+
+def test_models_have_the_same_fields_and_spellings() -> None:
+    for name in ("Container", "ContainerInfo", "Network", "ResourceList", "SandboxSummary"):
+        theirs, own = getattr(published, name), getattr(ours, name)
+        spelt = {field: info.alias for field, info in own.model_fields.items()}
+        for field, info in theirs.model_fields.items():
+            assert spelt[field] == info.alias
