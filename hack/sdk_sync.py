@@ -1,4 +1,4 @@
-"""Write the Python client's synchronous side from its asynchronous one, or check that it is current.
+"""Write the Python client's synchronous side from the other one, or check that it is current.
 
 Usage: python3 hack/sdk_sync.py [--check]
 """

@@ -1,4 +1,4 @@
-"""The gateway as a process, with a real API server, operator and sidecar behind it, and no cluster."""
+"""The gateway as a process; a real API server, operator and sidecar behind it, and no cluster."""
 
 from __future__ import annotations
 

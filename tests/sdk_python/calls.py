@@ -88,7 +88,7 @@ def creates(client: isola.Isola) -> Any:
 def refuses(client: isola.Isola) -> Any:
     create = client.sandboxes.create
     return [
-        error(lambda: create()),
+        error(create),
         error(lambda: create(image=IMAGE, containers=[isola.Container(image=IMAGE)])),
         error(lambda: create(containers=[isola.Container(image=IMAGE)], memory=1)),
         error(lambda: create(image="")),
@@ -99,7 +99,7 @@ def refuses(client: isola.Isola) -> Any:
         error(lambda: client.rootfs_snapshots.get("none")),
         error(lambda: client.rootfs_snapshots.create(sandbox_id="A")),
         error(lambda: isola.Isola(url=" ")),
-        error(lambda: isola.Container()),  # pyright: ignore[reportCallIssue]
+        error(isola.Container),
     ]
 
 
@@ -110,6 +110,7 @@ def lists_and_deletes(client: isola.Isola) -> Any:
         same = entered is sandbox
         sandbox.delete()
         sandbox.delete()
+        gone: Any = None
         for _ in range(600):
             gone = error(lambda: client.sandboxes.get(sandbox.id))
             if gone[0] != "nothing":

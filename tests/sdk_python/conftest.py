@@ -1,10 +1,10 @@
-"""A gateway behind its real server, with a real sidecar; and what stands between it and a client."""
+"""A gateway behind its real server, in this process or as one of its own; real sidecars."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
 
 import pytest
@@ -75,7 +75,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory, api_server: ApiServer) -> It
 
 
 @contextmanager
-def _playing(node: AbstractAsyncContextManager[None]) -> Iterator[None]:
+def _playing(node: AbstractAsyncContextManager[None]) -> Generator[None]:
     """Hold an asynchronous context in a thread."""
     loop, over, begun = asyncio.new_event_loop(), asyncio.Event(), threading.Event()
 

@@ -105,7 +105,11 @@ class Proxy:
         return connection.our_state is h11.DONE and connection.their_state is h11.DONE
 
     async def _carry(
-        self, made: httpx.Request, kind: str, connection: h11.Connection, writer: asyncio.StreamWriter
+        self,
+        made: httpx.Request,
+        kind: str,
+        connection: h11.Connection,
+        writer: asyncio.StreamWriter,
     ) -> None:
         if kind == "duplicate" and made.method != "GET":
             twice = self._client.send(_copy(made), stream=True)

@@ -6,6 +6,7 @@ import asyncio
 import io
 import random
 import ssl
+import tracemalloc
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
 from pathlib import Path
@@ -32,13 +33,20 @@ def a_whole_life(url: str) -> None:
             assert [each.id for each in client.sandboxes.list(labels={"a": "1"})] == [sandbox.id]
             assert client.sandboxes.list(labels="a=2") == []
             ran = sandbox.commands.run("sh", "-c", "printf 'o\\r\\n'; echo err >&2; exit 3")
-            assert (ran.stdout, ran.stderr, ran.exit_code, ran.cause) == ("o\n", "err\n", 3, "Exited")
+            assert (ran.stdout, ran.stderr, ran.exit_code, ran.cause) == (
+                "o\n",
+                "err\n",
+                3,
+                "Exited",
+            )
             assert ran.stdout_bytes == b"o\r\n"
             data = random.Random(1).randbytes(700_000)
             steps: list[tuple[int, int | None]] = []
-            sandbox.filesystem.write(
-                "/tmp/up", io.BytesIO(data), on_progress=lambda *step: steps.append(step)
-            )
+
+            def note(sent: int, total: int | None) -> None:
+                steps.append((sent, total))
+
+            sandbox.filesystem.write("/tmp/up", io.BytesIO(data), on_progress=note)
             assert steps[-1] == (700_000, 700_000)
             assert sandbox.filesystem.read("/tmp/up") == data
             kept = io.BytesIO()
@@ -56,7 +64,9 @@ def a_whole_life(url: str) -> None:
                 assert b"".join(terminal).startswith(b"/dev/pts/")
             history = sandbox.history()
             assert history.verify() == history.entries[-1].digest
-        assert [each.type for each in sandbox.follow()][:2] == ["Accepted", "PodCreated"]
+            follow = sandbox.follow()
+            assert [next(follow).type for _ in range(2)] == ["Accepted", "PodCreated"]
+            follow.close()
 
 
 async def test_the_synchronous_client_lives_a_whole_life(url: str) -> None:
@@ -82,11 +92,11 @@ async def test_a_sandbox_tells_all_that_the_gateway_does(client: AsyncIsola, kno
     assert (await sandbox.refresh()).status == "Pending"
 
 
-async def test_a_sandbox_that_fails_says_why_in_the_error(
-    client: AsyncIsola, known: World
-) -> None:
+async def test_a_sandbox_that_fails_says_why_in_the_error(client: AsyncIsola, known: World) -> None:
     await known.exists(
-        "ill", fact("Accepted", "SpecValid"), fact("Succeeded", "ImagePullFailed", "no such image", holds=False)
+        "ill",
+        fact("Accepted", "SpecValid"),
+        fact("Succeeded", "ImagePullFailed", "no such image", holds=False),
     )
     sandbox = await client.sandboxes.get("ill")
     with pytest.raises(isola.SandboxFailedError) as raised:
@@ -125,7 +135,9 @@ async def test_a_list_comes_in_pages(client: AsyncIsola) -> None:
     [{}, {"image": "a", "containers": []}, {"containers": [], "cpu": 1}],
     ids=["neither", "both", "settings of which"],
 )
-async def test_nothing_is_asked_where_the_arguments_contradict(arguments: dict[str, object]) -> None:
+async def test_nothing_is_asked_where_the_arguments_contradict(
+    arguments: dict[str, object],
+) -> None:
     client = AsyncIsola(url="http://127.0.0.1:9")
     with pytest.raises(ValueError, match="containers"):
         await client.sandboxes.create(**arguments)  # pyright: ignore[reportArgumentType]
@@ -221,39 +233,43 @@ async def test_a_terminal_is_typed_into_resized_and_come_back_to(sandbox: AsyncS
 
 async def test_files_are_listed_made_moved_and_removed(sandbox: AsyncSandbox) -> None:
     files = sandbox.filesystem
-    assert await files.mkdir("/tmp/d/e")
-    assert not await files.mkdir("/tmp/d/e")
+    assert await files.mkdir("/tmp/sdk-files/e")
+    assert not await files.mkdir("/tmp/sdk-files/e")
     for name in ("a", "b", "c"):
-        await files.write(f"/tmp/d/{name}", name)
-    assert [entry.name for entry in await files.list("/tmp/d")] == ["a", "b", "c", "e"]
-    paged = files.iterate("/tmp/d", page_size=1)
+        await files.write(f"/tmp/sdk-files/{name}", name)
+    assert [entry.name for entry in await files.list("/tmp/sdk-files")] == ["a", "b", "c", "e"]
+    paged = files.iterate("/tmp/sdk-files", page_size=1)
     assert [entry.type async for entry in paged] == ["file", "file", "file", "directory"]
-    await files.move("/tmp/d/a", "/tmp/d/e/a")
+    await files.move("/tmp/sdk-files/a", "/tmp/sdk-files/e/a")
     with pytest.raises(isola.ConflictError):
-        await files.move("/tmp/d/b", "/tmp/d/c")
-    await files.move("/tmp/d/b", "/tmp/d/c", overwrite=True)
-    stat = await files.stat("/tmp/d/c")
-    assert (stat.size, stat.permissions, stat.path) == (1, "0644", "/tmp/d/c")
-    assert await files.read("/tmp/d/c") == b"b"
+        await files.move("/tmp/sdk-files/b", "/tmp/sdk-files/c")
+    await files.move("/tmp/sdk-files/b", "/tmp/sdk-files/c", overwrite=True)
+    stat = await files.stat("/tmp/sdk-files/c")
+    assert (stat.size, stat.permissions, stat.path) == (1, "0644", "/tmp/sdk-files/c")
+    assert await files.read("/tmp/sdk-files/c") == b"b"
     with pytest.raises(isola.ConflictError):
-        await files.remove("/tmp/d")
-    await files.remove("/tmp/d", recursive=True)
-    assert not await files.exists("/tmp/d")
+        await files.remove("/tmp/sdk-files")
+    await files.remove("/tmp/sdk-files", recursive=True)
+    assert not await files.exists("/tmp/sdk-files")
     with pytest.raises(isola.NotFoundError):
-        await files.remove("/tmp/d")
+        await files.remove("/tmp/sdk-files")
 
 
 async def test_changes_of_files_are_told(sandbox: AsyncSandbox) -> None:
-    await sandbox.filesystem.mkdir("/tmp/w")
-    watch = sandbox.filesystem.watch("/tmp/w")
+    await sandbox.filesystem.mkdir("/tmp/sdk-watched")
+    watch = sandbox.filesystem.watch("/tmp/sdk-watched")
     assert (await anext(watch)).kind == "ready"
-    await sandbox.filesystem.write("/tmp/w/a", "1")
+    await sandbox.filesystem.write("/tmp/sdk-watched/a", "1")
     created = await anext(watch)
-    assert (created.kind, created.path, created.type) == ("created", "/tmp/w/a", "file")
-    await sandbox.filesystem.move("/tmp/w/a", "/tmp/w/b")
+    assert (created.kind, created.path, created.type) == ("created", "/tmp/sdk-watched/a", "file")
+    await sandbox.filesystem.move("/tmp/sdk-watched/a", "/tmp/sdk-watched/b")
     renamed = await anext(watch)
-    assert (renamed.kind, renamed.previous_path, renamed.path) == ("renamed", "/tmp/w/a", "/tmp/w/b")
-    await sandbox.filesystem.remove("/tmp/w", recursive=True)
+    assert (renamed.kind, renamed.previous_path, renamed.path) == (
+        "renamed",
+        "/tmp/sdk-watched/a",
+        "/tmp/sdk-watched/b",
+    )
+    await sandbox.filesystem.remove("/tmp/sdk-watched", recursive=True)
     assert [change.kind async for change in watch][-1] == "removed"
 
 
@@ -295,18 +311,18 @@ async def test_every_kind_of_data_goes_up(sandbox: AsyncSandbox, tmp_path: Path)
     reading, writing = AsyncFile(tmp_path / "up", "rb"), AsyncFile(tmp_path / "down", "wb")
     with (tmp_path / "up").open("rb") as file:
         for given in (data, file, reading, parts_of(data), plain_parts_of(data)):
-            await sandbox.filesystem.write("/tmp/data", given)
-            assert await sandbox.filesystem.read("/tmp/data") == data
+            await sandbox.filesystem.write("/tmp/sdk-filesata", given)
+            assert await sandbox.filesystem.read("/tmp/sdk-filesata") == data
         file.seek(600_000)
-        await sandbox.filesystem.write("/tmp/data", file)
-        assert await sandbox.filesystem.read("/tmp/data") == data[-1:]
-    await sandbox.filesystem.write("/tmp/data", "héllo")
-    await sandbox.filesystem.download("/tmp/data", writing)
+        await sandbox.filesystem.write("/tmp/sdk-filesata", file)
+        assert await sandbox.filesystem.read("/tmp/sdk-filesata") == data[-1:]
+    await sandbox.filesystem.write("/tmp/sdk-filesata", "héllo")
+    await sandbox.filesystem.download("/tmp/sdk-filesata", writing)
     reading.close()
     writing.close()
     assert (tmp_path / "down").read_text() == "héllo"
-    await sandbox.filesystem.write("/tmp/data", b"")
-    assert await sandbox.filesystem.read("/tmp/data") == b""
+    await sandbox.filesystem.write("/tmp/sdk-filesata", b"")
+    assert await sandbox.filesystem.read("/tmp/sdk-filesata") == b""
 
 
 async def test_a_file_of_any_size_takes_constant_memory(
@@ -315,8 +331,6 @@ async def test_a_file_of_any_size_takes_constant_memory(
     async def zeros() -> AsyncIterator[bytes]:
         for _ in range(64):
             yield bytes(2**20)
-
-    import tracemalloc
 
     tracemalloc.start()
     await sandbox.filesystem.write("/tmp/large", zeros())
@@ -397,7 +411,7 @@ async def test_the_environment_says_where_the_gateway_is(
 async def test_headers_and_http_client_are_the_callers(url: str) -> None:
     sent: list[httpx.Request] = []
 
-    async def note(request: httpx.Request) -> None:  # noqa: RUF029 - httpx awaits it
+    async def note(request: httpx.Request) -> None:
         sent.append(request)
 
     async with httpx.AsyncClient(event_hooks={"request": [note]}) as http:
@@ -427,7 +441,7 @@ async def test_who_does_not_answer_is_told_with_the_requests_id(
 async def test_tls_is_verified_unless_told_otherwise(sandboxed: RealSandbox) -> None:
     url = f"https://127.0.0.1:{sandboxed.port}"
     async with AsyncIsola(url=url, retrying=ONCE) as client:
-        with pytest.raises(isola.APIConnectionError, match="(?i)certificate"):
+        with pytest.raises(isola.APIConnectionError, match=r"(?i)certificate"):
             await client.sandboxes.list()
     credulous = ssl.create_default_context()
     credulous.check_hostname = False

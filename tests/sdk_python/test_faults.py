@@ -114,7 +114,6 @@ async def test_every_byte_comes_once_and_no_command_runs_twice(
 
         await asyncio.gather(*(live(number) for number in range(LIVES)))
         assert [each.id for each in await client.sandboxes.list()] == [sandbox.id]
-    print({kind: proxy.happened[kind] for kind in KINDS})
     assert all(proxy.happened[kind] for kind in KINDS)
 
 
@@ -128,7 +127,7 @@ async def test_a_connection_that_is_lost_for_good_is_told_and_can_be_taken_up(
         AsyncIsola(url=proxy.url, retrying=IMPATIENT) as other,
     ):
         far = (await other.sandboxes.get(sandbox.id)).commands.get(command.id)
-        with pytest.raises(StreamLostError, match="3 bytes had come") as raised:
+        with pytest.raises(StreamLostError, match="3 bytes had come") as raised:  # noqa: PT012
             async with aclosing(far.stdout.iter_bytes()) as pieces:
                 assert await anext(pieces) == b"abc"
                 proxy.often, proxy.kinds = 1, ("refuse",)

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import random
+from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from wsproto.connection import Connection, ConnectionType
+from wsproto.events import BytesMessage
 
 from isola_lifecycle.codec import encode
 from isola_sdk.errors import (
@@ -23,7 +27,7 @@ from isola_sdk.errors import (
 )
 from isola_sdk.protocol import commands, sandboxes, websocket
 from isola_sdk.protocol.chain import Chain
-from isola_sdk.protocol.downloads import ChangedError, Download
+from isola_sdk.protocol.downloads import ChangedError, PartialFile
 from isola_sdk.protocol.events import EventDecoder
 from isola_sdk.protocol.messages import Answer, Request
 from isola_sdk.protocol.output import Position, TextDecoder
@@ -37,7 +41,7 @@ LOST = APIConnectionError("cut")
 
 def pieces_of(data: bytes, cuts: list[int]) -> list[bytes]:
     edges = sorted({0, len(data), *(cut % (len(data) + 1) for cut in cuts)})
-    return [data[a:b] for a, b in zip(edges, edges[1:], strict=False)]
+    return [data[a:b] for a, b in pairwise(edges)]
 
 
 CUTS = st.lists(st.integers(0, 10_000), max_size=8)
@@ -97,8 +101,8 @@ def test_what_may_do_harm_twice_is_only_repeated_if_it_did_not_arrive() -> None:
         Attempts(Retrying()).after(LOST, now=0, luck=0, repeatable=False)
     refused = APIConnectionError("refused", may_have_arrived=False)
     assert Attempts(Retrying()).after(refused, now=0, luck=0, repeatable=False) > 0
+    failure = error_of(Answer(status=502, headers={}), GET)
     with pytest.raises(BadGatewayError):
-        failure = error_of(Answer(status=502, headers={}), GET)
         Attempts(Retrying()).after(failure, now=0, luck=0, repeatable=False)
     assert not commands.signal("/c", "TERM").repeatable
     assert commands.signal("/c", None).repeatable
@@ -170,7 +174,9 @@ def test_text_is_the_same_however_the_bytes_are_cut(data: bytes, cuts: list[int]
 
 
 def test_text_has_newlines_and_a_replacement_for_each_byte_that_is_none() -> None:
-    assert TextDecoder().feed(b"a\r\nb\rc\xe2\x82\xffd\r", last=True) == "a\nb\nc\ufffd\ufffd\ufffdd\n"
+    assert (
+        TextDecoder().feed(b"a\r\nb\rc\xe2\x82\xffd\r", last=True) == "a\nb\nc\ufffd\ufffd\ufffdd\n"
+    )
 
 
 def test_a_stream_is_over_once_nothing_follows_the_end_of_an_ended_command() -> None:
@@ -185,7 +191,9 @@ def test_a_stream_is_over_once_nothing_follows_the_end_of_an_ended_command() -> 
 
 
 EVENTS = [("", "a\nb", "7"), ("created", "{}", "8"), ("", "é", "8")]
-STREAM = ": x\n\ndata: a\r\ndata: b\nid: 7\n\nevent: created\rid: 8\rdata:{}\r\r\ndata: é\n\n".encode()
+STREAM = (
+    ": x\n\ndata: a\r\ndata: b\nid: 7\n\nevent: created\rid: 8\rdata:{}\r\r\ndata: é\n\n".encode()
+)
 
 
 @given(CUTS)
@@ -205,7 +213,7 @@ def part(first: int, size: int, tag: str = '"t"', status: int = 206) -> Answer:
 
 
 def test_a_download_goes_on_at_the_byte_where_it_was_cut() -> None:
-    download = Download()
+    download = PartialFile()
     assert download.headers() == {"Range": "bytes=0-"}
     download.begins(part(0, 10))
     download.took(b"abcd")
@@ -218,7 +226,7 @@ def test_a_download_goes_on_at_the_byte_where_it_was_cut() -> None:
 
 @pytest.mark.parametrize("answer", [part(4, 10, '"other"'), part(0, 10, status=200)])
 def test_a_download_of_a_file_that_changed_does_not_go_on(answer: Answer) -> None:
-    download = Download()
+    download = PartialFile()
     download.begins(part(0, 10))
     download.took(b"abcd")
     with pytest.raises(ChangedError):
@@ -227,18 +235,22 @@ def test_a_download_of_a_file_that_changed_does_not_go_on(answer: Answer) -> Non
 
 def test_nothing_follows_an_empty_file() -> None:
     beyond = Answer(status=416, headers={"content-range": "bytes */0"})
-    assert Download().is_past_end(beyond)
-    assert not Download(offset=3).is_past_end(beyond)
+    assert PartialFile().is_past_end(beyond)
+    assert not PartialFile(offset=3).is_past_end(beyond)
 
 
 # Histories
 
 
-def test_a_log_of_ours_verifies_and_whatever_is_changed_shows() -> None:
-    entries = [encode(entry) for entry in log_of(RUNNING)]
+def follow_all(entries: list[dict[str, Any]]) -> None:
     chain = Chain(UID)
     for entry in entries:
         chain.follow(entry)
+
+
+def test_a_log_of_ours_verifies_and_whatever_is_changed_shows() -> None:
+    entries = [encode(entry) for entry in log_of(RUNNING)]
+    follow_all(entries)
     for number, entry in enumerate(entries):
         for changed in (
             [*entries[:number], {**entry, "message": "?"}, *entries[number + 1 :]],
@@ -247,9 +259,7 @@ def test_a_log_of_ours_verifies_and_whatever_is_changed_shows() -> None:
             if changed == entries:
                 continue
             with pytest.raises(TamperedHistoryError) as raised:
-                followed = Chain(UID)
-                for each in changed:
-                    followed.follow(each)
+                follow_all(changed)
             assert raised.value.sequence == number + 1
     with pytest.raises(TamperedHistoryError):
         Chain("another").follow(entries[0])
@@ -285,11 +295,11 @@ def test_messages_are_the_same_however_the_bytes_are_cut(cuts: list[int]) -> Non
     assert (close.close_code, close.close_reason) == (websocket.GOING_AWAY, "later")
 
 
-@given(st.binary(max_size=200) | st.binary(min_size=65_530, max_size=65_540), st.binary(min_size=4, max_size=4))
+@given(
+    st.binary(max_size=200) | st.binary(min_size=65_530, max_size=65_540),
+    st.binary(min_size=4, max_size=4),
+)
 def test_wsproto_reads_what_is_sent(content: bytes, mask: bytes) -> None:
-    from wsproto.connection import Connection, ConnectionType
-    from wsproto.events import BytesMessage
-
     server = Connection(ConnectionType.SERVER)
     server.receive_data(websocket.frame(websocket.BINARY, content, mask))
     events = [event for event in server.events() if isinstance(event, BytesMessage)]

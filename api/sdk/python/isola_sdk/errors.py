@@ -1,22 +1,22 @@
 """What can go wrong, by what the caller can do about it.
 
-    IsolaError
-    ├── APIError                the gateway answered, and not as hoped; by status:
-    │   ├── BadRequestError     400
-    │   ├── NotFoundError       404
-    │   ├── ConflictError       409  it is not in the state for that
-    │   ├── GoneError           410  output that is no longer kept
-    │   ├── ValidationError     422  `violations` says where
-    │   ├── RateLimitError      429  after all attempts
-    │   ├── InternalError       500
-    │   ├── BadGatewayError     502  after all attempts
-    │   └── UnavailableError    503  likewise
-    ├── APIConnectionError      nobody answered, after all attempts; also a ConnectionError
-    │   └── StreamLostError     in the middle of a stream: `offset` says how far it came
-    ├── IsolaTimeoutError       a wait or a deadline is over
-    ├── SandboxFailedError      it will never run: `reason` and `explanation` say why
-    ├── SnapshotFailedError     likewise
-    └── TamperedHistoryError    a history is not what its writers wrote
+IsolaError
+├── APIError                the gateway answered, and not as hoped; by status:
+│   ├── BadRequestError     400
+│   ├── NotFoundError       404
+│   ├── ConflictError       409  it is not in the state for that
+│   ├── GoneError           410  output that is no longer kept
+│   ├── ValidationError     422  `violations` says where
+│   ├── RateLimitError      429  after all attempts
+│   ├── InternalError       500
+│   ├── BadGatewayError     502  after all attempts
+│   └── UnavailableError    503  likewise
+├── APIConnectionError      nobody answered, after all attempts; also a ConnectionError
+│   └── StreamLostError     in the middle of a stream: `offset` says how far it came
+├── IsolaTimeoutError       a wait or a deadline is over
+├── SandboxFailedError      it will never run: `reason` and `explanation` say why
+├── SnapshotFailedError     likewise
+└── TamperedHistoryError    a history is not what its writers wrote
 """
 
 from __future__ import annotations

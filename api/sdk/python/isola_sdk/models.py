@@ -1,4 +1,4 @@
-"""What is sent and what comes back, as values. Fields that this release does not know are ignored."""
+"""What is sent and what comes back, as values. Fields that are not known here are ignored."""
 
 from __future__ import annotations
 

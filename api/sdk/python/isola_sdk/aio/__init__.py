@@ -1,1 +1,1 @@
-"""The asynchronous client. `sync` is made from this by `hack/sdk_sync.py`, but for its `runtime`."""
+"""The asynchronous client; `hack/sdk_sync.py` makes `sync` from it, but for its `runtime`."""

@@ -123,9 +123,7 @@ class AsyncApi:
         pause = attempts.after(failure, now=monotonic(), luck=luck, repeatable=repeatable)
         await sleep(pause)
 
-    async def _once(
-        self, request: Request, body: AsyncBody | None, attempts: Attempts
-    ) -> Answer:
+    async def _once(self, request: Request, body: AsyncBody | None, attempts: Attempts) -> Answer:
         content = body.pieces() if body else None
         size = body.size if body else None
         if size is not None:
@@ -136,9 +134,7 @@ class AsyncApi:
             raise error_of(answer, request)
         return answer
 
-    async def whole(
-        self, response: httpx.Response, request: Request, attempts: Attempts
-    ) -> Answer:
+    async def whole(self, response: httpx.Response, request: Request, attempts: Attempts) -> Answer:
         """Return an answer whose body is small."""
         pieces: list[bytes] = []
         async for piece in response.aiter_raw():

@@ -1,4 +1,4 @@
-"""What is uploaded: bytes, files and iterables, a piece at a time, and again where that is possible."""
+"""What is uploaded: bytes, files and iterables, in pieces, and again where that is possible."""
 
 from __future__ import annotations
 

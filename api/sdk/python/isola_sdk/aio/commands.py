@@ -117,7 +117,7 @@ class AsyncCommands:
         self._api = api
         self._sandbox_id = sandbox_id
 
-    async def spawn(  # noqa: PLR0913 - what a caller can say
+    async def spawn(
         self,
         *args: str,
         env: Mapping[str, str] | None = None,
@@ -151,7 +151,7 @@ class AsyncCommands:
         made, _ = await self._api.ask(request, Created)
         return AsyncCommand(self._api, self._sandbox_id, made.id)
 
-    async def run(  # noqa: PLR0913 - what a caller can say
+    async def run(
         self,
         *args: str,
         input: str | bytes | None = None,  # noqa: A002 - as `subprocess.run` calls it

@@ -8,7 +8,7 @@ from contextlib import aclosing
 from isola_sdk.aio.api import AsyncApi, head_of
 from isola_sdk.aio.bodies import Progress
 from isola_sdk.errors import APIConnectionError, IsolaError, StreamLostError
-from isola_sdk.protocol.downloads import BEYOND, ChangedError, Download
+from isola_sdk.protocol.downloads import BEYOND, ChangedError, PartialFile
 from isola_sdk.protocol.messages import OCTETS, Request
 from isola_sdk.protocol.problems import error_of
 from isola_sdk.protocol.retrying import Attempts
@@ -21,7 +21,7 @@ class AsyncDownload:
         self._api = api
         self._request = request
         self._on_progress = on_progress
-        self._state = Download()
+        self._state = PartialFile()
 
     async def pieces(self) -> AsyncGenerator[bytes]:
         """Yield the file."""

@@ -28,7 +28,9 @@ class AsyncReadable(Protocol):
         ...
 
 
-Upload: TypeAlias = "str | bytes | BinaryIO | AsyncReadable | Iterable[bytes] | AsyncIterable[bytes]"
+Upload: TypeAlias = (
+    "str | bytes | BinaryIO | AsyncReadable | Iterable[bytes] | AsyncIterable[bytes]"
+)
 """What can be uploaded."""
 
 

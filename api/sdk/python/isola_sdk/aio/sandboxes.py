@@ -159,9 +159,7 @@ class AsyncSandboxes:
         """Yield sandboxes that are gone and whose history is on record, the latest first."""
         cursor: str | None = None
         while True:
-            page, _ = await self._api.ask(
-                asked.records(limit=page_size, cursor=cursor), RecordPage
-            )
+            page, _ = await self._api.ask(asked.records(limit=page_size, cursor=cursor), RecordPage)
             for item in page.records:
                 yield item
             if not (cursor := page.next_cursor):

@@ -184,7 +184,7 @@ class AsyncRootfsSnapshots:
         data, _ = await self._api.ask(asked.get(snapshot_id), RootfsSnapshotData)
         return AsyncRootfsSnapshot(self._api, data)
 
-    async def iterate(  # noqa: PLR0913 - what a caller can say
+    async def iterate(
         self,
         *,
         sandbox_id: str | None = None,

@@ -126,9 +126,7 @@ class AsyncStreamReader:
                 await self._api.rest(attempts, failure)
         except APIConnectionError as lost:
             message = f"{lost.message}: {self.offset} bytes had come, and more may follow"
-            raise StreamLostError(
-                message, offset=self.offset, request_id=lost.request_id
-            ) from lost
+            raise StreamLostError(message, offset=self.offset, request_id=lost.request_id) from lost
 
 
 def decoded(output: bytes) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from typing import Any
 
 import httpx
@@ -64,10 +64,8 @@ class AsyncTerminal:
 
     async def __aexit__(self, *_: object) -> None:
         if self._socket is not None and not self._screen.closed:
-            try:
+            with suppress(APIConnectionError):  # it is closed, then
                 await self._send(websocket.CLOSE, websocket.NORMAL.to_bytes(2, "big"))
-            except APIConnectionError:
-                pass  # it is closed, then
         await self._disconnect()
 
     async def write(self, data: str | bytes) -> None:
@@ -159,6 +157,4 @@ class AsyncTerminal:
             await self._api.rest(attempts, failure)
         except APIConnectionError as lost:
             message = f"{lost.message}: {self.offset} bytes had come, and more may follow"
-            raise StreamLostError(
-                message, offset=self.offset, request_id=lost.request_id
-            ) from lost
+            raise StreamLostError(message, offset=self.offset, request_id=lost.request_id) from lost

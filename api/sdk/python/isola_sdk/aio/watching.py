@@ -17,9 +17,7 @@ from isola_sdk.protocol.retrying import Attempts
 SILENCE_SECONDS = 45.0
 
 
-async def events(
-    api: AsyncApi, request: Request, attempts: Attempts
-) -> AsyncGenerator[Event]:
+async def events(api: AsyncApi, request: Request, attempts: Attempts) -> AsyncGenerator[Event]:
     """Yield the events of one connection, to its end."""
     decoder = EventDecoder()
     async with api.opened(request, attempts, silence_seconds=SILENCE_SECONDS) as response:

@@ -51,7 +51,7 @@ def get(snapshot_id: str, *, wait_seconds: float = 0) -> Request:
     return waiting(path("rootfs-snapshots", snapshot_id), wait_seconds)
 
 
-def page(  # noqa: PLR0913 - what a caller can say
+def page(
     *,
     sandbox_id: str | None,
     snapshot_name: str | None,

@@ -21,7 +21,7 @@ class Isola:
         rootfs_snapshots: Its snapshots.
     """
 
-    def __init__(  # noqa: PLR0913 - what a caller can say
+    def __init__(
         self,
         *,
         url: str | None = None,

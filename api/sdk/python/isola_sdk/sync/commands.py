@@ -117,7 +117,7 @@ class Commands:
         self._api = api
         self._sandbox_id = sandbox_id
 
-    def spawn(  # noqa: PLR0913 - what a caller can say
+    def spawn(
         self,
         *args: str,
         env: Mapping[str, str] | None = None,
@@ -151,7 +151,7 @@ class Commands:
         made, _ = self._api.ask(request, Created)
         return Command(self._api, self._sandbox_id, made.id)
 
-    def run(  # noqa: PLR0913 - what a caller can say
+    def run(
         self,
         *args: str,
         input: str | bytes | None = None,  # noqa: A002 - as `subprocess.run` calls it

@@ -6,7 +6,7 @@ from collections.abc import Generator
 from contextlib import closing
 
 from isola_sdk.errors import APIConnectionError, IsolaError, StreamLostError
-from isola_sdk.protocol.downloads import BEYOND, ChangedError, Download
+from isola_sdk.protocol.downloads import BEYOND, ChangedError, PartialFile
 from isola_sdk.protocol.messages import OCTETS, Request
 from isola_sdk.protocol.problems import error_of
 from isola_sdk.protocol.retrying import Attempts
@@ -21,7 +21,7 @@ class Download:
         self._api = api
         self._request = request
         self._on_progress = on_progress
-        self._state = Download()
+        self._state = PartialFile()
 
     def pieces(self) -> Generator[bytes]:
         """Yield the file."""

@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import closing
 
-from isola_sdk.errors import APIConnectionError, IsolaError, StreamLostError, TamperedHistoryError
+from isola_sdk.errors import (
+    APIConnectionError,
+    IsolaError,
+    NotFoundError,
+    StreamLostError,
+    TamperedHistoryError,
+)
 from isola_sdk.protocol import histories as asked
 from isola_sdk.protocol.chain import Chain
 from isola_sdk.protocol.histories import History, HistoryEntry
@@ -62,7 +68,10 @@ def follow_history(
 
 def _is_over(api: Api, kind: str, known: History, last: int) -> bool:
     """Ask, after an answer that ended well, whether there is anything to follow."""
-    found = read_history(api, kind, known.id, known.uid)
+    try:
+        found = read_history(api, kind, known.id, known.uid)
+    except NotFoundError:
+        return True  # it is gone, and not on record
     newest = found.entries[-1].sequence if found.entries else 0
     return found.deleted and newest <= last
 

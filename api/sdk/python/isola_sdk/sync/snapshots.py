@@ -184,7 +184,7 @@ class RootfsSnapshots:
         data, _ = self._api.ask(asked.get(snapshot_id), RootfsSnapshotData)
         return RootfsSnapshot(self._api, data)
 
-    def iterate(  # noqa: PLR0913 - what a caller can say
+    def iterate(
         self,
         *,
         sandbox_id: str | None = None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any
 
 import httpx
@@ -64,10 +64,8 @@ class Terminal:
 
     def __exit__(self, *_: object) -> None:
         if self._socket is not None and not self._screen.closed:
-            try:
+            with suppress(APIConnectionError):  # it is closed, then
                 self._send(websocket.CLOSE, websocket.NORMAL.to_bytes(2, "big"))
-            except APIConnectionError:
-                pass  # it is closed, then
         self._disconnect()
 
     def write(self, data: str | bytes) -> None:
