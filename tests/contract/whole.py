@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncGenerator, Generator
 from contextlib import ExitStack, asynccontextmanager, closing, contextmanager, suppress
 from ipaddress import ip_address
@@ -62,7 +63,9 @@ class Fronts:
         sidecar = pod["spec"]["initContainers"][0]
         (certificate,) = (each["value"] for each in sidecar["env"])
         context = server_context(Credentials(certificate, sidecar["workingDir"].lstrip("/")))
-        address = str(ip_address("127.1.0.0") + next(self._numbers))
+        # Each process has its own: others may run the same at the same time.
+        network = ip_address("127.1.0.0") + 2**16 * (os.getpid() % 250)
+        address = str(network + next(self._numbers))
         server = await asyncio.start_server(self._pass_on, address, SIDECAR_PORT, ssl=context)
         self._servers.append(server)
         return address

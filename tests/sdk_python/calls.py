@@ -76,10 +76,13 @@ def creates(client: isola.Isola) -> Any:
         {"image": IMAGE, "cpu": 0.25, "memory": 64, "ephemeral_storage": 10, "env": {"A": "1"}},
         {"image": IMAGE, "command": ["sleep", "9"], "timeout_seconds": 500},
         {"containers": containers, "startup_timeout_seconds": 33},
-        {"image": IMAGE, "network": network, "termination_policy": isola.SnapshotRootfs()},
+        {"image": IMAGE, "network": network},
     ):
         with client.sandboxes.create(**arguments) as sandbox:  # pyright: ignore[reportArgumentType]
             found.append([shown(sandbox), shown(client.sandboxes.get(sandbox.id))])
+    # This installation takes no snapshots.
+    keeping = isola.SnapshotRootfs(snapshot_name="s", timeout_seconds=9)
+    found.append(error(lambda: client.sandboxes.create(image=IMAGE, termination_policy=keeping)))
     pending = client.sandboxes.create(image=IMAGE, max_wait_seconds=0)
     pending.delete()
     return [found, pending.status]

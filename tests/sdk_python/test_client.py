@@ -28,7 +28,8 @@ ONCE = Retrying(attempts=1)
 
 def a_whole_life(url: str) -> None:
     with Isola(url=url) as client:
-        with client.sandboxes.create(image="busybox", cpu=0.5, labels={"a": "1"}) as sandbox:
+        made = client.sandboxes.create(image="busybox", cpu=0.5, labels={"a": "1"})
+        with made as sandbox:
             assert sandbox.status == "Running"
             assert [each.id for each in client.sandboxes.list(labels={"a": "1"})] == [sandbox.id]
             assert client.sandboxes.list(labels="a=2") == []

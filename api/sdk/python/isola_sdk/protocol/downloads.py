@@ -56,12 +56,7 @@ class PartialFile:
     def is_past_end(self, answer: Answer) -> bool:
         """Whether the gateway says that nothing follows: an empty file, or one that was read."""
         found = _SIZE.fullmatch(answer.headers.get("content-range", ""))
-        return (
-            answer.status == BEYOND
-            and bool(found)
-            and found is not None
-            and (int(found[1]) == self.offset)
-        )
+        return answer.status == BEYOND and found is not None and int(found[1]) == self.offset
 
     def took(self, piece: bytes) -> bytes:
         """Note that `piece` came, and return it."""

@@ -11,7 +11,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 _GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
@@ -58,7 +58,7 @@ class Message:
             found: Any = json.loads(self.content)
         except ValueError as error:
             raise BrokenError(f"no JSON: {error}") from error
-        return found if isinstance(found, dict) else {}
+        return cast("dict[str, Any]", found) if isinstance(found, dict) else {}
 
 
 def handshake(nonce: bytes) -> dict[str, str]:
