@@ -83,6 +83,11 @@ def _playing(node: AbstractAsyncContextManager[None]) -> Generator[None]:
         async with node:
             begun.set()
             await over.wait()
+        # What carries connections ends with them, not with the servers that began it.
+        rest = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in rest:
+            task.cancel()
+        await asyncio.gather(*rest, return_exceptions=True)
 
     thread = threading.Thread(target=lambda: loop.run_until_complete(play()))
     thread.start()

@@ -182,11 +182,16 @@ def test_text_has_newlines_and_a_replacement_for_each_byte_that_is_none() -> Non
 def test_a_stream_is_over_once_nothing_follows_the_end_of_an_ended_command() -> None:
     position = Position()
     assert position.asked(ended=False) == "0"
+    position.came_whole()
     assert not position.is_over  # nobody knows
     position.asked(ended=True)
+    assert not position.is_over  # it broke off
     position.took(b"abc")
+    position.came_whole()
     assert not position.is_over  # it may have been cut
     assert position.asked(ended=True) == "3"
+    assert not position.is_over  # it broke off
+    position.came_whole()
     assert position.is_over
 
 

@@ -90,6 +90,7 @@ class AsyncStreamReader:
                 async with aclosing(self._attempt(attempts)) as pieces:
                     async for piece in pieces:
                         yield piece
+                self._position.came_whole()
                 await self._is_it_over(attempts)
             except IsolaError as failure:
                 await self._after(failure, attempts)

@@ -25,6 +25,7 @@ class Position:
     offset: int = 0
     _gained: int = 0
     _ended_before: bool = False
+    _came_whole: bool = False
 
     def asked(self, *, ended: bool) -> str:
         """Return the `Last-Event-ID` of the next attempt.
@@ -32,7 +33,7 @@ class Position:
         Args:
             ended: Whether the command is known to have ended before this attempt begins.
         """
-        self._gained = 0
+        self._gained, self._came_whole = 0, False
         self._ended_before = ended
         return str(self.offset)
 
@@ -42,6 +43,10 @@ class Position:
         self._gained += len(piece)
         return piece
 
+    def came_whole(self) -> None:
+        """Note that the answer ended as answers do, and did not break off."""
+        self._came_whole = True
+
     @property
     def gained(self) -> bool:
         """Whether this attempt brought anything."""
@@ -49,8 +54,8 @@ class Position:
 
     @property
     def is_over(self) -> bool:
-        """Whether an attempt that just ended well was the last that is needed."""
-        return self._ended_before and not self._gained
+        """Whether the latest attempt was the last that is needed."""
+        return self._came_whole and self._ended_before and not self._gained
 
 
 def _each_byte(error: UnicodeError) -> tuple[str, int]:

@@ -88,6 +88,7 @@ class StreamReader:
                 with closing(self._attempt(attempts)) as pieces:
                     for piece in pieces:
                         yield piece
+                self._position.came_whole()
                 self._is_it_over(attempts)
             except IsolaError as failure:
                 self._after(failure, attempts)
