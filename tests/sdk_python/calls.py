@@ -102,7 +102,7 @@ def refuses(client: isola.Isola) -> Any:
         error(lambda: client.rootfs_snapshots.get("none")),
         error(lambda: client.rootfs_snapshots.create(sandbox_id="A")),
         error(lambda: isola.Isola(url=" ")),
-        error(isola.Container),
+        error(isola.Container),  # pyright: ignore[reportArgumentType]
     ]
 
 

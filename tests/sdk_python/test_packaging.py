@@ -21,7 +21,7 @@ PROJECT = tomllib.loads((FOLDER / "pyproject.toml").read_text())["project"]
 
 
 def uv(*arguments: str | Path) -> None:
-    command = [ROOT / "hack" / "uv", *arguments, "--offline", "--quiet"]
+    command = [ROOT / "hack" / "uv", *arguments, "--quiet"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
@@ -59,7 +59,7 @@ def test_it_imports_in_an_environment_of_its_own(built: Path, tmp_path: Path) ->
     uv("venv", "--python", sys.executable, tmp_path / "venv")
     python = tmp_path / "venv" / "bin" / "python"
     wheel = next(built.glob("*.whl"))
-    # The versions that are here: they are in uv's cache.
+    # From the index that this machine has, in the versions that the other tests are about.
     pins = [f"httpx=={httpx.__version__}", f"pydantic=={pydantic.VERSION}"]
     uv("pip", "install", "--python", python, wheel, *pins)
     script = "import isola; print(isola.__version__, isola.Isola(url='http://h').sandboxes, isola)"

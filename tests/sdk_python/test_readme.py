@@ -12,7 +12,9 @@ import pytest
 from support.toolchain import ROOT
 
 SDK = ROOT / "api" / "sdk" / "python"
-EXAMPLES = re.findall(r"^```python\n(.*?)^```", (SDK / "README.md").read_text(), re.DOTALL | re.M)
+EXAMPLES = re.findall(
+    r"^```python\n(.*?)^```", (SDK / "README.md").read_text(), re.DOTALL | re.MULTILINE
+)
 
 pytestmark = pytest.mark.apiserver
 
