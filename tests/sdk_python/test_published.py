@@ -15,6 +15,7 @@ import pytest
 import isola as published
 import isola_sdk as ours
 from sdk_python.calls import TABLE
+from support.cluster import until
 from support.toolchain import ROOT
 
 SDK = ROOT / "api" / "sdk" / "python"
@@ -87,3 +88,51 @@ def test_models_have_the_same_fields_and_spellings() -> None:
         spelt = {field: info.alias for field, info in own.model_fields.items()}
         for field, info in theirs.model_fields.items():
             assert spelt[field] == info.alias
+
+
+# What the published client has no words for, on the same gateway
+
+
+def test_a_history_is_told_and_verified_to_its_end_and_after_it(whole: str) -> None:
+    with ours.Isola(url=whole) as client:
+        sandbox = client.sandboxes.create(image="busybox")
+        follow = client.sandboxes.follow(sandbox.id)
+        first = next(follow)
+        assert (first.type, first.sequence) == ("Accepted", 1)
+        assert first.request_id
+        sandbox.delete()
+        seen = [first, *follow]
+        assert seen[-1].type == "Terminated"
+        history = client.sandboxes.history(sandbox.id)
+        assert history.entries[: len(seen)] == tuple(seen)
+        assert (history.id, history.verify()) == (sandbox.id, history.entries[-1].digest)
+        until(
+            lambda: any(each.id == sandbox.id for each in client.sandboxes.records()),
+            seconds=60,
+            what="it is on record",
+        )
+        assert client.sandboxes.history(sandbox.id, uid=history.uid).deleted
+        assert list(client.sandboxes.follow(sandbox.id)) == list(history.entries)
+
+
+def test_a_snapshot_that_cannot_be_says_why(whole: str) -> None:
+    with ours.Isola(url=whole) as client, client.sandboxes.create(image="busybox") as sandbox:
+        with pytest.raises(ours.SnapshotFailedError) as raised:
+            client.rootfs_snapshots.create(sandbox_id=sandbox.id)
+        assert raised.value.reason == "SnapshotsDisabled"
+        found = client.rootfs_snapshots.list(sandbox_id=sandbox.id, status="Failed")
+        assert [each.id for each in found] == [raised.value.snapshot_id]
+        assert client.rootfs_snapshots.history(raised.value.snapshot_id).verify()
+        client.rootfs_snapshots.delete(raised.value.snapshot_id)
+
+
+def test_a_sandbox_lives_longer_when_it_is_told_to(whole: str) -> None:
+    with (
+        ours.Isola(url=whole) as client,
+        client.sandboxes.create(image="busybox", timeout_seconds=600) as sandbox,
+    ):
+        before = sandbox.expires_at
+        sandbox.set_timeout(1200)
+        assert before
+        assert sandbox.expires_at
+        assert (sandbox.expires_at - before).total_seconds() == 600

@@ -12,9 +12,7 @@ import pytest
 from support.toolchain import ROOT
 
 SDK = ROOT / "api" / "sdk" / "python"
-EXAMPLES = re.findall(
-    r"^```python\n(.*?)^```", (SDK / "README.md").read_text(), re.DOTALL | re.MULTILINE
-)
+EXAMPLES = re.findall(r"(?ms)^```python\n(.*?)^```", (SDK / "README.md").read_text())
 
 pytestmark = pytest.mark.apiserver
 
