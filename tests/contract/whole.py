@@ -75,8 +75,11 @@ class Fronts:
         both = (_piped(reader, onwards), _piped(beyond, writer))
         tasks = [asyncio.create_task(each) for each in both]
         # The test's end cancels this; asyncio's streams take that for a failure.
-        with suppress(asyncio.CancelledError):
+        try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            for each in (onwards, writer):
+                each.transport.abort()
         for task in tasks:
             task.cancel()
         for each in (onwards, writer):

@@ -88,6 +88,7 @@ def _playing(node: AbstractAsyncContextManager[None]) -> Generator[None]:
         for task in rest:
             task.cancel()
         await asyncio.gather(*rest, return_exceptions=True)
+        await asyncio.sleep(0.1)  # for the transports, which close in turns of their own
 
     thread = threading.Thread(target=lambda: loop.run_until_complete(play()))
     thread.start()

@@ -37,7 +37,6 @@ from isola_sdk.models import (
     CommandStatus,
     Container,
     ContainerInfo,
-    DeletionPolicy,
     Entry,
     FileChange,
     Network,
@@ -46,11 +45,14 @@ from isola_sdk.models import (
     RecordSummary,
     ResourceList,
     ResourceRequirements,
-    RootfsSnapshotStatus,
-    RootfsSnapshotSummary,
     SandboxStatus,
     SandboxSummary,
     SnapshotRootfs,
+)
+from isola_sdk.models_snapshots import (
+    DeletionPolicy,
+    RootfsSnapshotStatus,
+    RootfsSnapshotSummary,
 )
 from isola_sdk.protocol.commands import CommandResult, TerminalSize
 from isola_sdk.protocol.histories import History, HistoryEntry

@@ -10,8 +10,10 @@ from isola_sdk.aio.api import AsyncApi
 from isola_sdk.aio.histories import follow_history, read_history
 from isola_sdk.errors import IsolaTimeoutError
 from isola_sdk.models import (
-    DeletionPolicy,
     Labels,
+)
+from isola_sdk.models_snapshots import (
+    DeletionPolicy,
     RootfsSnapshotData,
     RootfsSnapshotPage,
     RootfsSnapshotStatus,

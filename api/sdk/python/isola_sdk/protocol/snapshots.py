@@ -6,8 +6,10 @@ from typing import Any
 
 from isola_sdk.errors import SnapshotFailedError
 from isola_sdk.models import (
-    DeletionPolicy,
     Labels,
+)
+from isola_sdk.models_snapshots import (
+    DeletionPolicy,
     RootfsSnapshotData,
     RootfsSnapshotStatus,
 )

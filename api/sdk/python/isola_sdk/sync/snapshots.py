@@ -8,8 +8,10 @@ from time import monotonic
 
 from isola_sdk.errors import IsolaTimeoutError
 from isola_sdk.models import (
-    DeletionPolicy,
     Labels,
+)
+from isola_sdk.models_snapshots import (
+    DeletionPolicy,
     RootfsSnapshotData,
     RootfsSnapshotPage,
     RootfsSnapshotStatus,
