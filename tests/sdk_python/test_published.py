@@ -10,9 +10,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import isola as published
 import pytest
 
-import isola as published
 import isola_sdk as ours
 from sdk_python.calls import TABLE
 from support.cluster import until
