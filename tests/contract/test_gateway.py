@@ -3,26 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator
-from contextlib import ExitStack, asynccontextmanager, closing, suppress
-from ipaddress import ip_address
-from itertools import count
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import httpx
 import pytest
 
 from contract.asking import LONGEST_SECONDS, Server, ask
-from isola_lifecycle.naming import SIDECAR_PORT
-from isola_operator.credentials import Credentials
-from isola_store.client import KubernetesClient
+from contract.whole import node, programs, running_sandbox
 from sidecar.pods import Pod, require_tools
-from support.certificates import server_context
-from support.cluster import until
-from support.kubelet import Kubelet
-from support.kubernetes_server import NAMESPACE, ApiServer, free_port
-from support.program import Program
+from support.kubernetes_server import ApiServer
 
 pytestmark = pytest.mark.apiserver
 
@@ -40,103 +29,8 @@ def pod(tmp_path: Path) -> Iterator[Pod]:
 @pytest.fixture
 def gateway(tmp_path: Path, api_server: ApiServer) -> Iterator[str]:
     """A gateway and an operator, running; the gateway's address."""
-    port, common = free_port(), {"ISOLA_SANDBOX_NAMESPACE": NAMESPACE, "ISOLA_LOG_LEVEL": "warning"}
-    environments = {
-        "isola_operator": {
-            "ISOLA_KUBECONFIG": str(api_server.kubeconfig),
-            "ISOLA_SANDBOX_SIDECAR_IMAGE": "sidecar:1",
-            "ISOLA_METRICS_PORT": str(free_port()),
-            "ISOLA_HEALTH_PORT": str(free_port()),
-            # No node tells them here, and without them no change of a network comes into force.
-            "ISOLA_POD_CIDRS": "10.244.0.0/16",
-            "ISOLA_SERVICE_CIDRS": "10.96.0.0/16",
-            "ISOLA_NODE_CIDRS": "172.18.0.0/16",
-        },
-        "isola_gateway": {
-            "KUBECONFIG": str(api_server.kubeconfig),
-            "ISOLA_HTTP_PORT": str(port),
-        },
-    }
-    with ExitStack() as stack:
-        for name, environment in environments.items():
-            program = Program(name, common | environment, tmp_path / f"{name}.log")
-            stack.callback(program.kill)
-            program.start()
-        yield f"http://127.0.0.1:{port}"
-
-
-class Fronts:
-    """An address for each pod, where its own certificate is shown; behind all is one sidecar."""
-
-    def __init__(self, sidecar: str) -> None:
-        self._sidecar = sidecar
-        self._numbers = count(1)
-        self._servers: list[asyncio.Server] = []
-
-    async def place(self, pod: dict[str, Any]) -> str:
-        sidecar = pod["spec"]["initContainers"][0]
-        (certificate,) = (each["value"] for each in sidecar["env"])
-        context = server_context(Credentials(certificate, sidecar["workingDir"].lstrip("/")))
-        address = str(ip_address("127.1.0.0") + next(self._numbers))
-        server = await asyncio.start_server(self._pass_on, address, SIDECAR_PORT, ssl=context)
-        self._servers.append(server)
-        return address
-
-    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        beyond, onwards = await asyncio.open_connection(self._sidecar, SIDECAR_PORT)
-        both = (_piped(reader, onwards), _piped(beyond, writer))
-        tasks = [asyncio.create_task(each) for each in both]
-        # The test's end cancels this; asyncio's streams take that for a failure.
-        with suppress(asyncio.CancelledError):
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in tasks:
-            task.cancel()
-        for each in (onwards, writer):
-            each.close()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-    def close(self) -> None:
-        for server in self._servers:
-            server.close()
-
-
-async def _piped(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while data := await reader.read(65536):
-        writer.write(data)
-        await writer.drain()
-
-
-@asynccontextmanager
-async def node(api_server: ApiServer, sidecar: str) -> AsyncGenerator[None]:
-    """A node that starts every pod at once; the sidecar of all of them is the one at `sidecar`."""
-    fronts = Fronts(sidecar)
-    async with await KubernetesClient.connect(str(api_server.kubeconfig)) as client:
-        kubelet = Kubelet(client)
-        await kubelet.prepare()
-        serving = asyncio.create_task(kubelet.serve(fronts.place))
-        try:
-            yield
-        finally:
-            fronts.close()
-            serving.cancel()
-            with suppress(asyncio.CancelledError):
-                await serving
-
-
-def running_sandbox(url: str) -> str:
-    """Return the id of a new sandbox that takes commands."""
-
-    def ready() -> bool:
-        with suppress(httpx.TransportError):
-            return httpx.get(f"{url}/readyz").is_success
-        return False
-
-    until(ready, seconds=120, what="a gateway that is ready")
-    body = {"podTemplate": {"containers": [{"image": "busybox"}]}}
-    with closing(httpx.Client(base_url=url, timeout=30)) as client:
-        made = client.post("/v1/sandboxes", json=body, headers={"Prefer": "wait=25"}).json()
-    assert made["status"] == "Running", made
-    return made["id"]
+    with programs(tmp_path, api_server) as url:
+        yield url
 
 
 @pytest.mark.timeout(LONGEST_SECONDS)

@@ -1,0 +1,1 @@
+"""The synchronous client: made from `aio` by `hack/sdk_sync.py`, but for its `runtime`."""

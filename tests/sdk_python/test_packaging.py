@@ -1,0 +1,81 @@
+"""What is built installs into an empty environment, and works there."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tarfile
+import tomllib
+import zipfile
+from pathlib import Path
+
+import httpx
+import pydantic
+import pytest
+
+import isola_sdk
+from support.toolchain import ROOT
+
+FOLDER = ROOT / "api" / "sdk" / "python"
+PROJECT = tomllib.loads((FOLDER / "pyproject.toml").read_text())["project"]
+
+
+def uv(*arguments: str | Path) -> None:
+    command = [ROOT / "hack" / "uv", *arguments, "--quiet"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the source archive, and the wheel that was made of it."""
+    folder = tmp_path_factory.mktemp("dist")
+    uv("build", "--no-build-isolation", "--python", sys.executable, "--out-dir", folder, FOLDER)
+    return folder
+
+
+def test_twine_finds_nothing(built: Path) -> None:
+    packages = sorted(built.glob("isola_sdk-*"))
+    assert len(packages) == 2
+    command = [sys.executable, "-m", "twine", "check", "--strict", *packages]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_wheel_owns_the_client_and_is_typed(built: Path) -> None:
+    with zipfile.ZipFile(next(built.glob("*.whl"))) as wheel:
+        names = set(wheel.namelist())
+    own = {name for name in names if ".dist-info" not in name}
+    assert {name.split("/")[0] for name in own} == {"isola", "isola_sdk"}
+    assert {"isola/py.typed", "isola_sdk/py.typed"} <= own
+    sources = {str(each.relative_to(FOLDER)) for each in FOLDER.rglob("*.py")}
+    assert {name for name in own if name.endswith(".py")} == sources
+    with tarfile.open(next(built.glob("*.tar.gz"))) as archive:
+        members = {name.partition("/")[2] for name in archive.getnames()}
+    assert sources | {"README.md", "pyproject.toml"} <= members
+
+
+def test_it_imports_in_an_environment_of_its_own(built: Path, tmp_path: Path) -> None:
+    uv("venv", "--python", sys.executable, tmp_path / "venv")
+    python = tmp_path / "venv" / "bin" / "python"
+    wheel = next(built.glob("*.whl"))
+    # From the index that this machine has, in the versions that the other tests are about.
+    pins = [f"httpx=={httpx.__version__}", f"pydantic=={pydantic.VERSION}"]
+    uv("pip", "install", "--python", python, wheel, *pins)
+    script = "import isola; print(isola.__version__, isola.Isola(url='http://h').sandboxes, isola)"
+    done = subprocess.run(
+        [python, "-W", "error", "-c", script],
+        cwd=tmp_path,
+        env={},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(isola_sdk.__version__)
+    assert str(tmp_path / "venv") in done.stdout
+
+
+def test_it_needs_an_http_client_and_pydantic_and_nothing_else() -> None:
+    assert [each.split(">")[0] for each in PROJECT["dependencies"]] == ["httpx", "pydantic"]
+    assert PROJECT["version"] == isola_sdk.__version__
