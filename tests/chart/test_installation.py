@@ -115,8 +115,9 @@ def test_sandboxes_outlive_an_uninstallation_and_are_taken_up_again(
 def test_a_record_outlives_all_else_in_its_namespace_and_another_installation(
     installed: Chart, api_server: ApiServer, kind: Kind
 ) -> None:
+    subject = Subject(name="gone", uid=UID, created_at=START)
     entries = log_of((*RUNNING, TERMINATED)).entries
-    segment = Segment(Subject(name="gone", uid=UID, created_at=START), entries, final=True)
+    segment = Segment(subject=subject, entries=entries, final=True)
     ours = ("--namespace=isola-sandboxes",)
     record = {
         "apiVersion": "sandbox.isola.run/v1alpha1",

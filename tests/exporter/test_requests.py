@@ -22,7 +22,9 @@ async def test_the_id_of_a_response_leads_to_log_entry_trace_and_record(
     await scene.exporting()
     with running_gateway(api_server) as (url, _):
         async with httpx.AsyncClient(base_url=url, timeout=60) as http:
-            made = await http.post("/v1/sandboxes", json=ASKED, headers={"traceparent": TRACEPARENT})
+            made = await http.post(
+                "/v1/sandboxes", json=ASKED, headers={"traceparent": TRACEPARENT}
+            )
             sandbox = await scene.store.read(made.json()["id"])
             asked = {"Pending": made.headers["X-Request-Id"]}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from contextlib import suppress
 from ipaddress import ip_address
 from itertools import count
@@ -25,10 +26,16 @@ class Fronts:
         sidecar = pod["spec"]["initContainers"][0]
         (certificate,) = (each["value"] for each in sidecar["env"])
         context = server_context(Credentials(certificate, sidecar["workingDir"].lstrip("/")))
-        address = str(ip_address("127.1.0.0") + next(self._numbers))
-        server = await asyncio.start_server(self._pass_on, address, SIDECAR_PORT, ssl=context)
-        self._servers.append(server)
-        return address
+        while True:
+            address = str(ip_address("127.1.0.0") + next(self._numbers))
+            try:
+                serve = asyncio.start_server(self._pass_on, address, SIDECAR_PORT, ssl=context)
+                self._servers.append(await serve)
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE:
+                    raise  # else it is another one's, who tests on this machine as well
+            else:
+                return address
 
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         beyond, onwards = await asyncio.open_connection(self._sidecar, SIDECAR_PORT)
