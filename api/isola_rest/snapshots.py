@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, model_validator
 from pydantic.config import JsonDict
 
 from isola_lifecycle.snapshot.conditions import Phase
@@ -24,6 +24,27 @@ _EXAMPLE: JsonDict = {
     "sandboxId": "k2x8q0v7n1m5c3z9b4d6f",
     "snapshotName": "after-setup",
     "pause": True,
+}
+_ADOPTION: JsonDict = {"snapshotName": "after-setup", "adopt": True}
+# What the model checks, for those who read the schema.
+_EITHER: JsonDict = {
+    "anyOf": [
+        {
+            "required": ["sandboxId"],
+            "properties": {"sandboxId": {"type": "string"}, "adopt": {"enum": [False, None]}},
+        },
+        {
+            "required": ["adopt", "snapshotName"],
+            "properties": {
+                "adopt": {"const": True},
+                "snapshotName": {"type": "string"},
+                "sandboxId": {"type": "null"},
+                "containerName": {"type": "null"},
+                "pause": {"enum": [False, None]},
+                "objectTTLSeconds": {"type": "null"},
+            },
+        },
+    ]
 }
 
 
@@ -44,15 +65,24 @@ class DeletionPolicy(StrEnum):
 
 
 class CreateRootfsSnapshotRequest(Body):
-    """A snapshot to be taken of a container's root file system."""
+    """A snapshot to be taken of a container's root file system, or to be adopted."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
+    model_config = ConfigDict(json_schema_extra={**_EITHER, "examples": [_EXAMPLE, _ADOPTION]})
 
-    sandbox_id: SandboxId = Field(description="The sandbox, which must be running.")
+    sandbox_id: SandboxId | None = Field(
+        default=None, description="The sandbox, which must be running. Not together with `adopt`."
+    )
+    adopt: bool | None = Field(
+        default=None,
+        description="Whether, instead of taking one of a sandbox, the snapshot is to be the object"
+        " of the name `snapshotName` that is in the bucket already, and that no snapshot knows (any"
+        " more). `containerName`, `pause` and `objectTTLSeconds` are then not given. Default:"
+        " false.",
+    )
     snapshot_name: SnapshotName | None = Field(
         default=None,
         description="The name to restore it by, as `rootfsSnapshotName` of a container. Default:"
-        " the sandbox's id.",
+        " the sandbox's id; needed with `adopt`.",
     )
     container_name: ContainerName | None = Field(
         default=None, description="The container to take it from. Default: the first."
@@ -93,12 +123,38 @@ class CreateRootfsSnapshotRequest(Body):
         examples=[{"team": "search"}],
     )
 
+    @model_validator(mode="after")
+    def _is_taken_or_adopted(self) -> Self:
+        if not self.adopt:
+            if self.sandbox_id is None:
+                raise ValueError(
+                    "give sandboxId, to take a snapshot, or adopt: true with snapshotName, to adopt"
+                    " what the bucket has"
+                )
+            return self
+        if self.snapshot_name is None:
+            raise ValueError("adopt: true needs snapshotName, which says what is to be adopted")
+        taken = {
+            "sandboxId": self.sandbox_id,
+            "containerName": self.container_name,
+            "pause": self.pause or None,
+            "objectTTLSeconds": self.object_ttl_seconds,
+        }
+        given = [name for name, value in taken.items() if value is not None]
+        if given:
+            raise ValueError(
+                f"{', '.join(given)}: of a snapshot that is taken, not together with adopt: true"
+            )
+        return self
+
 
 class RootfsSnapshotSummary(Wire):
     """A snapshot in a list."""
 
     id: SnapshotName
-    sandbox_id: str
+    sandbox_id: str = Field(
+        description="Of an adopted one, as its object tells it; empty before that is known."
+    )
     snapshot_name: str
     status: SnapshotStatus
     creation_timestamp: datetime
@@ -106,12 +162,12 @@ class RootfsSnapshotSummary(Wire):
 
 
 class SnapshotSource(Wire):
-    """What it is taken from, as it was found there."""
+    """What it is taken from, as it was found there; of an adopted one, as the object tells it."""
 
     sandbox_uid: str = Field(description="Of all sandboxes that had this id.")
-    node: str
+    node: str = Field(description="Empty where it was adopted.")
     container: str
-    container_id: str
+    container_id: str = Field(description="Empty where it was adopted.")
     image: str = Field(description="The base image, as the sandbox names it.")
     image_id: str = Field(description="The base image, as the node resolved it: by digest.")
 
@@ -140,6 +196,9 @@ class RootfsSnapshotResponse(RootfsSnapshotSummary):
     pause: bool = False
     deletion_policy: DeletionPolicy = DeletionPolicy.RETAIN
     object_ttl_seconds: int | None = Field(default=None, alias="objectTTLSeconds")
+    adopt: bool | None = Field(
+        default=None, description="Whether its object was in the bucket before; absent otherwise."
+    )
     trigger: str = Field(
         default="Request",
         description="`Request`, or `TerminationPolicy` where a sandbox's end called for it.",

@@ -64,7 +64,7 @@ class Snapshot(Logged):
     @property
     def snapshot_name(self) -> str:
         """Return the name by which it is restored."""
-        return self.spec.get("snapshotName") or self.spec["sandboxName"]
+        return naming.stored_name(self.spec)
 
 
 T = TypeVar("T", bound=Logged)

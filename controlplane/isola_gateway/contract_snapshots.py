@@ -18,11 +18,15 @@ CREATE_SNAPSHOT = Operation(
     method="POST",
     path="/v1/rootfs-snapshots",
     tag=_TAG,
-    summary="Take a snapshot of a container's root file system",
+    summary="Take a snapshot of a container's root file system, or adopt one",
     description="Whether there is such a sandbox, the log tells: the snapshot is then `Failed`, and"
     " `reason` says why. 409: the name is another snapshot's, and the request does not say that it"
     " replaces it. Of two requests at once one is refused in the log, as `NameTaken`; so is one"
-    " whose name only the bucket knows.",
+    " whose name only the bucket knows, as a snapshot is gone from here once its"
+    " `ttlSecondsAfterFinished` are over, and what it stored is not: then take another name, send"
+    " `replace: true`, or have that one back with `adopt: true`. One that is adopted is `Failed`"
+    " with `ObjectMissing`, `ObjectDamaged` or `ObjectExpired` where the bucket has none that can"
+    " be restored; give it a `ttlSecondsAfterFinished` for as long as it is to be shown.",
     success=201,
     answer=RootfsSnapshotResponse,
     body=CreateRootfsSnapshotRequest,

@@ -16,6 +16,7 @@ from isola_lifecycle.sandbox.intents import Asker, request_termination
 from isola_lifecycle.snapshot import verdict as snapshot_verdict
 from isola_lifecycle.snapshot.fold import SNAPSHOT
 from isola_lifecycle.snapshot.intents import request_deletion
+from isola_lifecycle.verdict import Verdict
 from isola_rest.models import SandboxList, SandboxSummary, Wire
 from isola_rest.snapshots import RootfsSnapshotList, RootfsSnapshotSummary
 from isola_store.port import Sandbox, Snapshot, T
@@ -48,7 +49,7 @@ class Kind(Generic[T]):
     event: str
     projection: Projection[Any]
     last: str
-    verdict: Callable[[Sequence[Condition]], sandbox_verdict.Verdict]
+    verdict: Callable[[Sequence[Condition]], Verdict]
     summary: Callable[[T], Summary]
     response: Callable[[T], Wire]
     listed: Callable[[list[Any], str | None], Wire]

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from operator import itemgetter
+from heapq import heapify, heappop
 from typing import Annotated
 
 from pydantic import PlainValidator, WithJsonSchema
@@ -23,7 +23,7 @@ from isola_gateway.kinds import Kind, Summary
 from isola_lifecycle.archive import Kept
 from isola_rest.labels import Requirement
 from isola_rest.models import RecordList, RecordSummary, Wire
-from isola_store.port import Logged, T
+from isola_store.port import T
 
 MOST_ITEMS = 1000
 
@@ -46,11 +46,6 @@ class Position:
 
     def __str__(self) -> str:
         return f"{self.microseconds}.{self.name}"
-
-
-def position_of(item: Logged) -> Position:
-    """Return where an object is."""
-    return Position(_microseconds(item.created_at), item.name)
 
 
 def _microseconds(at: datetime) -> int:
@@ -90,18 +85,22 @@ class Choice:
 
 def page(kind: Kind[T], items: Iterable[T], choice: Choice) -> Wire:
     """Return the chosen objects, oldest first, and where the next page begins if there is one."""
+    # A heap, and tuples: of thousands, a page wants the first few, and comes again for each page.
+    places = [(_microseconds(item.created_at), item.name, item) for item in items]
+    if after := choice.after:
+        places = [each for each in places if each[:2] > (after.microseconds, after.name)]
+    heapify(places)
     chosen: list[Summary] = []
     last: Position | None = None
-    for position, item in sorted(((position_of(i), i) for i in items), key=itemgetter(0)):
-        if choice.after and position <= choice.after:
-            continue
+    while places:
+        microseconds, name, item = heappop(places)
         summary = kind.summary(item)
         if not is_chosen(summary, choice):
             continue
         if last and len(chosen) == choice.limit:
             return kind.listed(chosen, str(last))
         chosen.append(summary)
-        last = position
+        last = Position(microseconds, name)
     return kind.listed(chosen, None)
 
 

@@ -26,6 +26,7 @@ _AS_SPECIFIED = (
     "pause",
     "deletionPolicy",
     "objectTTLSeconds",
+    "adopt",
     "trigger",
 )
 
@@ -39,21 +40,24 @@ def spec_of(asked: CreateRootfsSnapshotRequest) -> dict[str, Any]:
         exclude={"sandbox_id", "snapshot_name", "labels"},
     )
     # The default is written down, so that nobody has to know it.
-    return {"sandboxName": asked.sandbox_id, "snapshotName": snapshot_name_of(asked)} | rest
+    of = {"sandboxName": asked.sandbox_id} if asked.sandbox_id else {}
+    return {**of, "snapshotName": snapshot_name_of(asked)} | rest
 
 
 def snapshot_name_of(asked: CreateRootfsSnapshotRequest) -> str:
     """Return the name by which the snapshot that a request asks for is restored."""
-    return asked.snapshot_name or asked.sandbox_id
+    return asked.snapshot_name or asked.sandbox_id or ""  # the request has one of them
 
 
 def summary_of(snapshot: Snapshot) -> RootfsSnapshotSummary:
     """Return `snapshot` as an item of a list."""
+    state = fold(snapshot.log)
     return RootfsSnapshotSummary(
         id=snapshot.name,
-        sandbox_id=snapshot.spec["sandboxName"],
+        sandbox_id=snapshot.spec.get("sandboxName")
+        or (state.source.sandbox if state.source else ""),
         snapshot_name=snapshot.snapshot_name,
-        status=SnapshotStatus(fold(snapshot.log).phase),
+        status=SnapshotStatus(state.phase),
         creation_timestamp=snapshot.created_at.replace(microsecond=0),
         labels=shown(snapshot.labels) or None,
     )

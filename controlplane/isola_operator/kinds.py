@@ -35,7 +35,7 @@ from isola_operator.policies import (
 from isola_operator.queue import WorkQueue
 from isola_operator.reconcile import Reconciler
 from isola_operator.settings import Settings
-from isola_operator.snapshots import JOB_SELECTOR, SnapshotCluster, jobs_path, snapshot_name_of
+from isola_operator.snapshots import JOB_SELECTOR, SnapshotCluster, jobs_path
 from isola_operator.world import POD_SELECTOR, Cluster, pods_path
 from isola_store.client import KubernetesClient
 from isola_store.kubernetes import KubernetesSandboxes, KubernetesSnapshots
@@ -187,9 +187,9 @@ def _spread(
         return
     if snapshot.spec.get("trigger") == TRIGGER:
         sandboxes.add(snapshot.spec["sandboxName"])
-    stored_as = snapshot_name_of(snapshot)
+    stored_as = snapshot.snapshot_name
     for other in snapshots.list():
-        if other.name != name and snapshot_name_of(other) == stored_as:
+        if other.name != name and other.snapshot_name == stored_as:
             queue.add(other.name)
 
 

@@ -28,7 +28,7 @@ from isola_lifecycle.snapshot.observation import (
 from isola_lifecycle.snapshot.state import State
 from isola_operator.jobs import JobPod, OwnedJob, decode_job
 from isola_operator.keeper import Keeper
-from isola_operator.manifests.job import APP, APP_LABEL, JobSettings, removing, taking
+from isola_operator.manifests.job import APP, APP_LABEL, JobSettings, adopting, removing, taking
 from isola_operator.pods import OwnedPod, decode_pod
 from isola_operator.world import FORBIDDEN, pods_path
 from isola_store.client import ConflictError, KubernetesClient
@@ -41,11 +41,6 @@ JOB_SELECTOR = {"labelSelector": f"{APP_LABEL}={APP}"}
 def jobs_path(namespace: str) -> str:
     """Return the path of a namespace's Jobs."""
     return f"/apis/batch/v1/namespaces/{namespace}/jobs"
-
-
-def snapshot_name_of(snapshot: Snapshot) -> str:
-    """Return the name by which a snapshot is restored."""
-    return naming.stored_name(snapshot.spec)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +87,9 @@ class SnapshotCluster:
             request_id=item.annotations.get(naming.REQUEST_ID_ANNOTATION, ""),
             traceparent=item.annotations.get(naming.TRACEPARENT_ANNOTATION, ""),
             enabled=bool(self.settings.bucket_url),
-            snapshot_name=snapshot_name_of(item),
-            sandbox_name=spec["sandboxName"],
+            snapshot_name=item.snapshot_name,
+            adopts=bool(spec.get("adopt")),
+            sandbox_name=spec.get("sandboxName", ""),
             sandbox_uid=spec.get("sandboxUID", ""),
             container_name=spec.get("containerName", ""),
             timeout=span(spec.get("timeoutSeconds", 300)),
@@ -101,7 +97,7 @@ class SnapshotCluster:
             replaces=bool(spec.get("replace")),
             deletes_object=spec.get("deletionPolicy") == DELETE,
             namesakes=self._namesakes(item),
-            sandbox=await self._sandbox(spec["sandboxName"]) if new else None,
+            sandbox=await self._sandbox(spec.get("sandboxName", "")) if new else None,
             job=None if new else await self._job(item, naming.job_name(item.name)),
             removal=await self._job(item, naming.removal_name(item.name)) if removing else None,
         )
@@ -109,6 +105,8 @@ class SnapshotCluster:
     async def perform(self, item: Snapshot, command: Command, seen: Observation) -> Observation:
         """Carry out a command and return what is seen after it."""
         match command:
+            case CreateJob() if seen.adopts:
+                return await self._create(item, adopting(item, self.settings), seen)
             case CreateJob():
                 source = fold(item.log).source
                 if source is None:
@@ -124,9 +122,9 @@ class SnapshotCluster:
                 return await self.keeper.perform(item, command, seen)
 
     def _namesakes(self, item: Snapshot) -> tuple[Namesake, ...]:
-        name, found = snapshot_name_of(item), list[Namesake]()
+        name, found = item.snapshot_name, list[Namesake]()
         for other in self.snapshots.list():
-            if other.uid != item.uid and snapshot_name_of(other) == name:
+            if other.uid != item.uid and other.snapshot_name == name:
                 state = fold(other.log)
                 older = (other.created_at, other.name) < (item.created_at, item.name)
                 ended = state.outcome is not None
@@ -137,6 +135,8 @@ class SnapshotCluster:
         return tuple(found)
 
     async def _sandbox(self, name: str) -> Sandbox | None:
+        if not name:
+            return None
         # Past every copy, and once in a snapshot's life: what is taken is decided by this.
         try:
             sandbox = await self.sandboxes.read(name)

@@ -14,8 +14,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Mapping
 from dataclasses import dataclass, fields
+from datetime import datetime
 
 from backports import zstd
 from tenacity import RetryCallState
@@ -27,6 +29,9 @@ from isola_bucket.retrying import patiently
 ZSTD = "zstd"
 NONE = "none"
 EXPIRES_AT = "expiresat"
+
+_SIZE = re.compile(r"[0-9]{1,19}")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 # What a reader is handed at once at most, however far a piece unfolds.
 _PIECE_BYTES = 1024 * 1024
@@ -94,11 +99,17 @@ def contents_of(metadata: Mapping[str, str]) -> Contents:
     """Return what an object with this metadata holds.
 
     Raises:
-        DamagedError: It says too little, or what cannot be.
+        DamagedError: It says too little, or what cannot be. A digest becomes the name of a file on
+            nodes, and whoever may write to the bucket may write there what he likes.
     """
     size, sha256 = metadata.get("bytes", ""), metadata.get("sha256", "")
-    compression = metadata.get("compression", "")
-    if not size.isdecimal() or not sha256 or compression not in {ZSTD, NONE}:
+    compression, stored_sha256 = metadata.get("compression", ""), metadata.get("storedsha256", "")
+    if (
+        not _SIZE.fullmatch(size)
+        or not _DIGEST.fullmatch(sha256)
+        or not _DIGEST.fullmatch(stored_sha256 or sha256)
+        or compression not in {ZSTD, NONE}
+    ):
         raise DamagedError(
             "the object does not say what it holds (metadata sha256, bytes, compression):"
             " it was not written by Isola, or changed since"
@@ -106,10 +117,21 @@ def contents_of(metadata: Mapping[str, str]) -> Contents:
     return Contents(
         size_bytes=int(size),
         sha256=sha256,
-        stored_sha256=metadata.get("storedsha256", ""),
+        stored_sha256=stored_sha256,
         compression=compression,
         origin=Origin(**{field.name: metadata.get(field.name, "") for field in fields(Origin)}),
     )
+
+
+def is_past(expires_at: str, now: datetime) -> bool:
+    """Return whether the time of an object with this `expiresat` is over; never without one.
+
+    Nor with what is no time of ours: whoever wrote it has to remove the object.
+    """
+    try:
+        return bool(expires_at) and datetime.fromisoformat(expires_at) <= now
+    except (ValueError, TypeError):
+        return False
 
 
 async def downloaded(

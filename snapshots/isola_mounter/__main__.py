@@ -15,7 +15,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import structlog
-from aiohttp import web
 
 from isola_bucket.connection import connected
 from isola_bucket.errors import AddressError
@@ -25,8 +24,10 @@ from isola_mounter.cache import Cache
 from isola_mounter.changes import Changes
 from isola_mounter.finding import Finder
 from isola_mounter.folders import Folders
+from isola_mounter.metrics import Metrics
 from isola_mounter.mounter import Mounter
 from isola_mounter.pods import SandboxPod, decode_pod
+from isola_mounter.probes import serve_metrics, serve_probes
 from isola_mounter.settings import Settings, SettingsError, settings_from
 from isola_mounter.staging import SandboxJournal, Stager
 from isola_store.client import KubernetesClient
@@ -56,11 +57,15 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         bucket = await stack.enter_async_context(opening)
         pods = _pods(client, settings)
         snapshots = snapshot_reflector(client, settings.namespace)
-        await _serve_probes(stack, settings, lambda: pods.synced and snapshots.synced)
+        metrics = Metrics()
+        await serve_probes(stack, settings.health_port, lambda: pods.synced and snapshots.synced)
+        await serve_metrics(stack, settings.metrics_port, metrics.registry)
         await _alone(stack, settings.folder)
         changes = Changes()
         snapshots.subscribe(lambda _: changes.happened())
-        kept, folders = Cache(cache, settings.cache_bytes), Folders(staged)
+        kept = Cache(cache, settings.cache_bytes, metrics.evicted)
+        metrics.watch_cache(kept.taken, settings.cache_bytes)
+        folders = Folders(staged)
         stager = Stager(
             node=settings.node,
             journal_of=_journals(KubernetesSandboxes(client, settings.namespace)),
@@ -70,6 +75,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             folders=folders,
             changed=changes.next,
             seconds=time.monotonic,
+            metrics=metrics,
         )
 
         async def stage(pod: SandboxPod) -> None:
@@ -118,24 +124,6 @@ async def _alone(stack: AsyncExitStack, folder: Path) -> None:
             await asyncio.sleep(0.5)
         else:
             return
-
-
-async def _serve_probes(
-    stack: AsyncExitStack, settings: Settings, is_ready: Callable[[], bool]
-) -> None:
-    async def healthy(_: web.Request) -> web.Response:
-        return web.json_response({"status": "ok"})
-
-    async def ready(_: web.Request) -> web.Response:
-        word, code = ("ok", 200) if is_ready() else ("not ready", 503)
-        return web.json_response({"status": word}, status=code)
-
-    app = web.Application()
-    app.router.add_routes([web.get("/healthz", healthy), web.get("/readyz", ready)])
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    stack.push_async_callback(runner.cleanup)
-    await web.TCPSite(runner, port=settings.health_port).start()
 
 
 def _configure_logs(level: str) -> None:

@@ -5,7 +5,10 @@
 
 An archive is named by its digest, so one that is there is the right one, whatever its snapshot is
 called. It is in use while somebody holds it, or while a sandbox has a hard link to it: such a one
-never goes. What is on its way counts with the size that it will have.
+never goes. What is on its way, or has room reserved, counts with the size that it will have.
+
+Room is reserved for all that a sandbox wants in one step, or for nothing. Whoever waits for room
+must have none (`staging` lets go of its links then): so nobody waits for somebody who waits.
 """
 
 from __future__ import annotations
@@ -14,8 +17,8 @@ import asyncio
 import errno
 import os
 from collections import Counter
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -38,7 +41,11 @@ class NoRoomError(Exception):
 
 
 class TooLargeError(Exception):
-    """There will never be room."""
+    """There will never be room; the message says why."""
+
+
+def _unheard(_: int) -> None:
+    """Take no note."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +93,16 @@ class Cache:
     Args:
         folder: Where they are.
         limit_bytes: What they may take in all.
+        evicted: Told of each archive that made room for others: its size.
     """
 
-    def __init__(self, folder: Path, limit_bytes: int) -> None:
+    def __init__(
+        self, folder: Path, limit_bytes: int, evicted: Callable[[int], None] = _unheard
+    ) -> None:
         self._folder = folder
         self._limit = limit_bytes
-        self._held: Counter[str] = Counter()
+        self._evicted = evicted
+        self._held: Counter[Wanted] = Counter()
         self._flights: dict[str, _Flight] = {}
         self._coming: dict[Path, int] = {}
         self._numbers = count()
@@ -106,6 +117,33 @@ class Cache:
         for each in self._folder.glob("*.part"):
             each.unlink(missing_ok=True)
 
+    def taken(self) -> int:
+        """Return what the archives take, with those that have room reserved."""
+        there = {each.stem: each.stat().st_size for each in self._archives()}
+        expected = {wanted.sha256: wanted.size_bytes for wanted in self._held}
+        for part in self._coming:
+            expected.pop(part.name.partition(".")[0], None)  # it counts below
+        awaited = [size for sha256, size in expected.items() if sha256 not in there]
+        return sum(there.values()) + sum(self._coming.values()) + sum(awaited)
+
+    @contextmanager
+    def reserved(self, wanted: Iterable[Wanted]) -> Generator[None]:
+        """Keep room for archives, and those that are there: for all of them, or for none.
+
+        Raises:
+            NoRoomError: Too much of what is here is in use.
+            TooLargeError: Together they are more than may be kept.
+        """
+        all_of_them, before = frozenset(wanted), self.taken()
+        self._held.update(all_of_them)
+        try:
+            self._refuse_too_large(all_of_them)
+            self._make_room(self.taken() - before)
+            yield
+        finally:
+            self._held.subtract(all_of_them)
+            self._held += Counter()  # without those that nobody holds
+
     @asynccontextmanager
     async def hold(self, wanted: Wanted, fill: Fill, troubled: Trouble) -> AsyncGenerator[Held]:
         """Hold an archive, fetched if it is not there.
@@ -116,16 +154,12 @@ class Cache:
             troubled: Hears of that.
 
         Raises:
-            NoRoomError: Everything here is in use.
+            NoRoomError: Everything here is in use, and no room was reserved; or the disk is full.
             TooLargeError: It alone is more than may be kept.
             Exception: What `fill` raises, to everybody who waits for it.
         """
-        self._held[wanted.sha256] += 1
-        try:
+        with self.reserved([wanted]):
             yield await self._have(wanted, fill, troubled)
-        finally:
-            self._held[wanted.sha256] -= 1
-            self._held += Counter()  # without those that nobody holds
 
     async def _have(self, wanted: Wanted, fill: Fill, troubled: Trouble) -> Held:
         path = self.path(wanted.sha256)
@@ -163,7 +197,6 @@ class Cache:
             self._land(wanted, flight)
 
     async def _fetched(self, wanted: Wanted, fill: Fill, flight: _Flight) -> None:
-        self._make_room(wanted.size_bytes)
         part = self._folder / f"{wanted.sha256}.{next(self._numbers)}.part"
         self._coming[part] = wanted.size_bytes
         try:
@@ -181,34 +214,37 @@ class Cache:
             del self._coming[part]
             part.unlink(missing_ok=True)
 
-    def _make_room(self, size_bytes: int) -> None:
+    def _refuse_too_large(self, wanted: frozenset[Wanted]) -> None:
+        size_bytes = sum(each.size_bytes for each in wanted)
         if size_bytes > self._limit:
             raise TooLargeError(
-                f"it has {size_bytes} bytes, but a node keeps {self._limit} of all archives"
-                " (snapshotMounter.cacheSizeLimit)"
-            )
-        taken = self._taken()
-        taken -= self._evict(taken + size_bytes - self._limit)
-        if taken + size_bytes > self._limit:
-            raise NoRoomError(
-                f"{taken} of the {self._limit} bytes that this node keeps are archives in use, and"
-                f" it has {size_bytes}; it waits until others have started"
-                " (snapshotMounter.cacheSizeLimit)"
+                f"what its sandbox starts from has {size_bytes} bytes, but a node keeps"
+                f" {self._limit} of all archives (snapshotMounter.cacheSizeLimit)"
             )
 
-    def _taken(self) -> int:
-        return sum(each.stat().st_size for each in self._archives()) + sum(self._coming.values())
+    def _make_room(self, missing_bytes: int) -> None:
+        taken = self.taken()  # with what is missing
+        taken -= self._evict(taken - self._limit)
+        if taken > self._limit:
+            raise NoRoomError(
+                f"{taken - missing_bytes} of the {self._limit} bytes that this node keeps are"
+                f" archives in use, and {missing_bytes} more are wanted; it waits until others have"
+                " started"
+                " (snapshotMounter.cacheSizeLimit)"
+            )
 
     def _evict(self, least_bytes: int) -> int:
         """Remove what was used least recently, until so many bytes are freed; return how many."""
         freed = 0
+        held = {wanted.sha256 for wanted in self._held}
         for each in sorted(self._archives(), key=lambda path: path.stat().st_mtime_ns):
             if freed >= least_bytes:
                 break
             stat = each.stat()
-            if stat.st_nlink == 1 and not self._held[each.stem]:
+            if stat.st_nlink == 1 and each.stem not in held:
                 each.unlink()
                 freed += stat.st_size
+                self._evicted(stat.st_size)
                 structlog.get_logger().info("evicted", sha256=each.stem, bytes=stat.st_size)
         return freed
 

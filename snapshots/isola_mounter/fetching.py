@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,12 +41,14 @@ class Fetch:
         stored: Which object.
         contents: What that holds.
         seconds: Gives seconds, steadily.
+        came: Told of bytes that came.
     """
 
     bucket: Bucket
     stored: Stored
     contents: Contents
     seconds: Callable[[], float]
+    came: Callable[[int], None]
 
     async def into(self, path: Path, told: Trouble) -> None:
         """Write the plain archive to a file, and return once all of it is right.
@@ -63,7 +65,7 @@ class Fetch:
         log.info("download_started", stored_bytes=self.stored.size_bytes)
         size = 0
         with await asyncio.to_thread(path.open, "wb") as file:
-            pieces = downloaded(self.bucket, self.stored, patience_with(told))
+            pieces = self._counted(downloaded(self.bucket, self.stored, patience_with(told)))
             async for piece in unpacked(pieces, self.contents):
                 await asyncio.to_thread(file.write, piece)
                 size += len(piece)
@@ -71,3 +73,8 @@ class Fetch:
                     told_at = now
                     log.info("downloading", bytes=size, seconds=round(now - began, 1))
         log.info("downloaded", bytes=size, seconds=round(self.seconds() - began, 3))
+
+    async def _counted(self, pieces: AsyncIterable[bytes]) -> AsyncGenerator[bytes]:
+        async for piece in pieces:
+            self.came(len(piece))
+            yield piece

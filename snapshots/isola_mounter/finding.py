@@ -85,7 +85,7 @@ def stored_by(snapshots: Iterable[Snapshot], name: str) -> tuple[str, State] | A
 
     One that has ended and stored nothing is an answer too, where there is no better one.
     """
-    ours = [each for each in snapshots if naming.stored_name(each.spec) == name]
+    ours = [each for each in snapshots if each.snapshot_name == name]
     states: Mapping[str, State] = {each.name: fold(each.log) for each in ours if not each.deleting}
     living = {n: s for n, s in states.items() if s.deletion_requested_at is None}
     for which, state in living.items():

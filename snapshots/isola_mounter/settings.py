@@ -26,6 +26,7 @@ class Settings:
         folder: Where the folder of this node is mounted in which archives are kept and staged.
         cache_bytes: What the archives kept there may take in all.
         silence_seconds: How long the bucket may send nothing before a request is made again.
+        metrics_port: Port of `/metrics`.
         health_port: Port of `/healthz` and `/readyz`.
         log_level: debug, info, warning or error.
         kubeconfig: File with credentials, or empty inside a cluster.
@@ -37,6 +38,7 @@ class Settings:
     folder: Path
     cache_bytes: int
     silence_seconds: float = 10
+    metrics_port: int = 8080
     health_port: int = 8081
     log_level: str = "info"
     kubeconfig: str = ""
@@ -55,6 +57,7 @@ def settings_from(environment: Mapping[str, str]) -> Settings:
         folder=Path(_required(environment, "ISOLA_MOUNTER_FOLDER")),
         cache_bytes=_bytes(environment, "ISOLA_MOUNTER_CACHE_LIMIT"),
         silence_seconds=_number(environment, "ISOLA_BUCKET_SILENCE_SECONDS", "10"),
+        metrics_port=_number(environment, "ISOLA_METRICS_PORT", "8080"),
         health_port=_number(environment, "ISOLA_HEALTH_PORT", "8081"),
         log_level=_level(environment),
         kubeconfig=environment.get("ISOLA_KUBECONFIG", ""),

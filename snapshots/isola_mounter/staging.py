@@ -1,11 +1,17 @@
 """From a pod that waits to the mark that opens its gate, for one sandbox.
 
     wait until the log knows pod and node
-    each source:  find → fits its image? → hold in the cache → link → RootfsStaged
+    each source:  find → fits its image?
+    all found:    reserve room in the cache, for all of them or none
+    each source:  hold in the cache → link → RootfsStaged
     all staged:   the mark
 
 What may still come is waited for; who ends that is the operator, by taking the pod away. What
 never will be is said once, and the operator ends the sandbox by that entry.
+
+Whoever waits for room has none: room is reserved in one step, and where there is not enough, links
+that there may be are let go of. So of sandboxes that start from several archives none waits for
+another one that waits, and the first to ask for what has become free goes on.
 
 It may die anywhere. An entry without the mark is found by whoever comes next, who makes sure that
 the archive in the entry is the one that lies there. A mark is only ever left after the entries, so
@@ -15,8 +21,10 @@ nothing starts that the log does not tell of.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
+from typing import TypeVar
 
 import structlog
 
@@ -33,11 +41,17 @@ from isola_mounter.cache import Cache, NoRoomError, TooLargeError, Trouble, Want
 from isola_mounter.fetching import Fetch
 from isola_mounter.finding import Awaited, Finder, Found, Refused, denied, unavailable
 from isola_mounter.folders import Folders
+from isola_mounter.metrics import Metrics
 from isola_mounter.pods import SandboxPod
 from isola_store.journal import Journal
 from isola_store.port import Sandbox
 
+T = TypeVar("T")
+
 SandboxJournal = Journal[Sandbox, State]
+
+# Of one source: whether it is staged; what is awaited, or refused; None: look again what there is.
+Outcome = bool | Awaited | Refused | None
 
 # How long to wait before what is awaited is looked for again, if nobody tells of a change before.
 RETRY_SECONDS = 2.0
@@ -58,6 +72,7 @@ class Stager:
         folders: Where they are staged.
         changed: Returns when something about snapshots changed, or so many seconds are over.
         seconds: Gives seconds, steadily.
+        metrics: What is counted.
     """
 
     node: str
@@ -68,6 +83,7 @@ class Stager:
     folders: Folders
     changed: Callable[[float], Awaitable[None]]
     seconds: Callable[[], float]
+    metrics: Metrics
 
     async def stage(self, pod: SandboxPod) -> None:
         """Stage all that a pod waits for, and open its gate; return also where that cannot be."""
@@ -76,14 +92,13 @@ class Stager:
         work = _Work(self, pod, self.journal_of(pod), Place(pod_uid=pod.uid, node=self.node))
         try:
             sources = await work.wanted()
-            async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(work.one(source)) for source in sources]
-        except* NotFoundError:
-            work.log.info("sandbox_gone")
-        else:
-            if sources and all(task.result() for task in tasks):
+            if sources and await work.staged(sources):
                 await asyncio.to_thread(self.folders.mark, pod.sandbox_uid)
                 work.log.info("gate_opened", snapshots=[each.snapshot for each in sources])
+        except* NotFoundError:
+            work.log.info("sandbox_gone")
+        finally:
+            self.metrics.over(pod.sandbox_uid)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,26 +126,50 @@ class _Work:
                 return ()
             await asyncio.sleep(_LOOK_SECONDS)
 
-    async def one(self, source: Source) -> bool:
-        """Return whether the archive of a source is staged, as the log tells it."""
-        if await self._was_staged(source):
-            return True
-        told, first = "", True
-        while True:
-            troubled = self._troubled(source)
-            found = await self.all.finder.find(source.snapshot, troubled, first=first)
-            first = False
-            outcome = await self._dealt_with(source, found)
-            if isinstance(outcome, bool):
-                return outcome
-            if outcome and outcome.reason != told:
-                told = outcome.reason
+    async def staged(self, sources: Sequence[Source]) -> bool:
+        """Return whether the archives of all sources are staged, as the log tells it."""
+        told: dict[Source, str] = {}
+        for number in count():
+            left = [each for each in sources if not await self._was_staged(each)]
+            outcomes = await self._round(left, first=number == 0)
+            refused = {s: each for s, each in outcomes.items() if isinstance(each, Refused)}
+            for source, why in refused.items():
+                await self._say_refused(source, why)
+            if refused or False in outcomes.values():
+                return False
+            if set(outcomes.values()) <= {True}:
+                return True
+            awaited = {s: each for s, each in outcomes.items() if isinstance(each, Awaited)}
+            await self._wait(awaited, told)
+        raise AssertionError  # pragma: no cover - the numbers do not end
+
+    async def _wait(self, awaited: Mapping[Source, Awaited], told: dict[Source, str]) -> None:
+        if any(why.reason == Reason.NODE_CACHE_FULL for why in awaited.values()):
+            # Whoever waits for room has none, or two sandboxes may wait for each other's.
+            await asyncio.to_thread(self.all.folders.release, self.pod.sandbox_uid)
+        self.all.metrics.over(self.pod.sandbox_uid)  # what it waited for until now
+        for source, why in awaited.items():
+            if told.get(source) != why.reason:
+                told[source] = why.reason
                 self.log.info(
-                    "waiting", snapshot=source.snapshot, reason=told, message=outcome.message
+                    "waiting", snapshot=source.snapshot, reason=why.reason, message=why.message
                 )
-            if outcome:
-                await self._say_awaited(source, outcome)
-            await self.all.changed(RETRY_SECONDS)
+            await self._say_awaited(source, why)
+        await self.all.changed(RETRY_SECONDS)
+
+    async def _round(self, sources: Sequence[Source], *, first: bool) -> Mapping[Source, Outcome]:
+        """Find all archives, and once all are there fetch all for which there is room at once."""
+        looks = await _together(sources, lambda source: self._found(source, first=first))
+        found = {source: look for source, look in looks.items() if isinstance(look, Found)}
+        if len(found) < len(looks):
+            return {s: None if isinstance(look, Found) else look for s, look in looks.items()}
+        try:
+            with self.all.cache.reserved(_wanted(each) for each in found.values()):
+                return await _together(sources, lambda source: self._fetched(source, found[source]))
+        except NoRoomError as error:
+            return {source: _without_room(source, error) for source in sources}
+        except TooLargeError as error:
+            return {source: _too_large(source, error) for source in sources}
 
     async def _was_staged(self, source: Source) -> bool:
         _, state = await self.journal.read()
@@ -140,36 +179,18 @@ class _Work:
         path = self.all.cache.path(told.sha256)
         return self.all.folders.holds(self.pod.sandbox_uid, source.container, path)
 
-    async def _dealt_with(
-        self, source: Source, found: Found | Awaited | Refused
-    ) -> bool | Awaited | None:
-        if isinstance(found, Awaited):
-            return found
+    async def _found(self, source: Source, *, first: bool) -> Found | Awaited | Refused:
+        found = await self.all.finder.find(source.snapshot, self._troubled(source), first=first)
         if isinstance(found, Found) and (message := staging.mismatch(source, found.archive)):
-            found = Refused(Reason.SNAPSHOT_BASE_MISMATCH, message)
-        if isinstance(found, Found):
-            outcome = await self._fetched(source, found)
-            if not isinstance(outcome, Refused):
-                return outcome
-            found = outcome
-        refusal = found
-        self.log.error(
-            "refused", snapshot=source.snapshot, reason=refusal.reason, message=refusal.message
-        )
-        await self.journal.say(
-            lambda now: staging.refused(now, source, self.place, refusal.reason, refusal.message)
-        )
-        return False
+            return Refused(Reason.SNAPSHOT_BASE_MISMATCH, message)
+        return found
 
-    async def _fetched(self, source: Source, found: Found) -> bool | Awaited | Refused | None:
-        """Return whether it is staged, or why not (yet); None: look again what there is."""
+    async def _fetched(self, source: Source, found: Found) -> Outcome:
         name = source.snapshot
         try:
             return await self._staged(source, found)
         except NoRoomError as error:
-            return Awaited(Reason.NODE_CACHE_FULL, f"no room for snapshot {name}: {error}")
-        except TooLargeError as error:
-            return Refused(Reason.SNAPSHOT_TOO_LARGE, f"snapshot {name} is too large: {error}")
+            return _without_room(source, error)
         except DamagedError as error:
             message = (
                 f"snapshot {name} is damaged in the bucket ({found.stored.key}), and nothing of it"
@@ -185,10 +206,16 @@ class _Work:
 
     async def _staged(self, source: Source, found: Found) -> bool:
         began, archive = self.all.seconds(), found.archive
-        wanted = Wanted(archive.sha256, archive.size_bytes)
-        fetch = Fetch(self.all.bucket, found.stored, found.contents, self.all.seconds)
+        fetch = Fetch(
+            self.all.bucket,
+            found.stored,
+            found.contents,
+            self.all.seconds,
+            self.all.metrics.downloaded,
+        )
         uid, container = self.pod.sandbox_uid, source.container
-        async with self.all.cache.hold(wanted, fetch.into, self._troubled(source)) as held:
+        holding = self.all.cache.hold(_wanted(found), fetch.into, self._troubled(source))
+        async with holding as held:
             await asyncio.to_thread(self.all.folders.link, uid, container, held.path)
             took = self.all.seconds() - began
             state = await self.journal.say(
@@ -198,6 +225,8 @@ class _Work:
             )
         told = state.staging_of(container)
         done = bool(told and told.staged and told.sha256 == archive.sha256)
+        if done:
+            self.all.metrics.staged(uid, container, took, cached=held.cached)
         self.log.info(
             "staged" if done else "not_wanted",
             snapshot=source.snapshot,
@@ -209,6 +238,13 @@ class _Work:
         )
         return done
 
+    async def _say_refused(self, source: Source, why: Refused) -> None:
+        self.log.error("refused", snapshot=source.snapshot, reason=why.reason, message=why.message)
+        self.all.metrics.refused()
+        await self.journal.say(
+            lambda now: staging.refused(now, source, self.place, why.reason, why.message)
+        )
+
     def _troubled(self, source: Source) -> Trouble:
         async def troubled(why: str) -> None:
             await self._say_awaited(source, unavailable(source.snapshot, why))
@@ -216,6 +252,28 @@ class _Work:
         return troubled
 
     async def _say_awaited(self, source: Source, why: Awaited) -> None:
+        self.all.metrics.waits(self.pod.sandbox_uid, source.container, why.reason)
         await self.journal.say(
             lambda now: staging.awaited(now, source, self.place, why.reason, why.message)
         )
+
+
+async def _together(
+    sources: Sequence[Source], work: Callable[[Source], Coroutine[None, None, T]]
+) -> Mapping[Source, T]:
+    async with asyncio.TaskGroup() as group:
+        tasks = {source: group.create_task(work(source)) for source in sources}
+    return {source: task.result() for source, task in tasks.items()}
+
+
+def _wanted(found: Found) -> Wanted:
+    return Wanted(found.archive.sha256, found.archive.size_bytes)
+
+
+def _without_room(source: Source, error: NoRoomError) -> Awaited:
+    return Awaited(Reason.NODE_CACHE_FULL, f"no room for snapshot {source.snapshot}: {error}")
+
+
+def _too_large(source: Source, error: TooLargeError) -> Refused:
+    message = f"snapshot {source.snapshot} is too large: {error}"
+    return Refused(Reason.SNAPSHOT_TOO_LARGE, message)

@@ -2,12 +2,13 @@
 
     capture     the archive of a container's upper layer, into a folder of the pod
     upload      that archive into the bucket, and all of it into the log
+    adopt       what the object in the bucket says of itself, into the log
     remove      the object out of the bucket
     expire      every object that has had its time out of the bucket
-    inventory   what is in the bucket, a JSON object a line
+    inventory   what is in the bucket, and which RootfsSnapshot knows it
 
-All but `inventory` may be killed at any point, and are then to be run again. They end with 0 once
-what was to be said is in the log, that something failed included.
+All may be killed at any point, and are then to be run again. They end with 0 once what was to be
+said is in the log, that something failed included.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from isola_lifecycle.errors import LifecycleError, NotFoundError
 from isola_store.client import KubernetesClient
 from isola_store.kubernetes import KubernetesSnapshots
 from isola_uploader import manifest
+from isola_uploader.adoption import Adopter
 from isola_uploader.capture import capture
 from isola_uploader.expiry import Sweeper
 from isola_uploader.inventory import lines
@@ -68,6 +70,14 @@ async def run_upload(settings: Settings) -> None:
         ).run()
 
 
+async def run_adopt(settings: Settings) -> None:
+    """Say what the object is that the snapshot adopts."""
+    async with _bucket(settings) as bucket, _journal(settings) as journal:
+        await Adopter(
+            bucket=bucket, namespace=settings.namespace, journal=journal, clock=utc_now
+        ).run()
+
+
 async def run_remove(settings: Settings) -> None:
     """Remove the object; where the snapshot is gone nobody wants to know."""
     async with _bucket(settings) as bucket, _journal(settings) as journal:
@@ -86,10 +96,17 @@ async def run_expire(settings: Settings) -> None:
 
 
 async def run_inventory(settings: Settings) -> None:
-    """Print what is in the bucket."""
-    async with _bucket(settings) as bucket:
-        async for line in lines(bucket, settings.prefix):
-            print(line)  # noqa: T201 - its result
+    """Print what is in the bucket of the snapshots of a namespace."""
+    async with (
+        _bucket(settings) as bucket,
+        await KubernetesClient.connect(settings.kubeconfig or None) as client,
+    ):
+        store, prefix = (
+            KubernetesSnapshots(client, settings.namespace),
+            naming.object_prefix(settings.namespace),
+        )
+        async for line in lines(bucket, prefix, store, as_json=settings.as_json):
+            print(line, flush=True)  # noqa: T201 - its result
 
 
 def _bucket(settings: Settings) -> AbstractAsyncContextManager[Bucket]:
@@ -106,6 +123,7 @@ async def _journal(settings: Settings) -> AsyncGenerator[Journal]:
 
 _COMMANDS: dict[str, Callable[[Settings], Coroutine[None, None, None]]] = {
     "upload": run_upload,
+    "adopt": run_adopt,
     "remove": run_remove,
     "expire": run_expire,
     "inventory": run_inventory,

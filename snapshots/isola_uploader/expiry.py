@@ -13,7 +13,7 @@ from datetime import datetime
 
 import structlog
 
-from isola_bucket.contents import EXPIRES_AT
+from isola_bucket.contents import EXPIRES_AT, is_past
 from isola_bucket.port import Bucket
 from isola_lifecycle.errors import NotFoundError
 from isola_lifecycle.snapshot import uploading
@@ -51,7 +51,7 @@ class Sweeper:
         async for entry in self.bucket.entries(self.prefix):
             shelf = Shelf(self.bucket, entry.key)
             stored = await shelf.head()
-            if stored and _is_past(stored.metadata.get(EXPIRES_AT, ""), now):
+            if stored and is_past(stored.metadata.get(EXPIRES_AT, ""), now):
                 await shelf.delete(stored)
                 structlog.get_logger().info("expired", key=stored.key)
         for snapshot in await self.store.list():
@@ -59,10 +59,10 @@ class Sweeper:
 
     async def _tell(self, snapshot: Snapshot, now: datetime) -> None:
         stored = fold(snapshot.log).stored
-        if stored is None or not _is_past(stored.expires_at, now):
+        if stored is None or not is_past(stored.expires_at, now):
             return
-        there = await Shelf(self.bucket, stored.key).own(snapshot.uid)
-        if there:
+        there = await Shelf(self.bucket, stored.key).head()
+        if there and there.tag == stored.etag:
             return  # listed too early: the next sweep has it
         journal = journal_of(self.store, snapshot.name, snapshot.uid, self.clock)
         message = f"{stored.key} was to be kept until {stored.expires_at}, and was removed"
@@ -72,10 +72,3 @@ class Sweeper:
             )
         except NotFoundError:
             return
-
-
-def _is_past(text: str, now: datetime) -> bool:
-    try:
-        return bool(text) and datetime.fromisoformat(text) <= now
-    except (ValueError, TypeError):
-        return False  # no time of ours: whoever wrote it has to remove the object

@@ -22,4 +22,4 @@ def journal_of(store: SnapshotStore, name: str, uid: str, clock: Callable[[], da
 
 def key_of(snapshot: Snapshot, namespace: str) -> str:
     """Return where in the bucket a snapshot's object belongs."""
-    return naming.object_key(namespace, naming.stored_name(snapshot.spec))
+    return naming.object_key(namespace, snapshot.snapshot_name)

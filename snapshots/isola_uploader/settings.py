@@ -37,9 +37,12 @@ class Settings:
         return self._number("ISOLA_BUCKET_SILENCE_SECONDS", "30")
 
     @property
-    def prefix(self) -> str:
-        """Return what the keys to be listed begin with."""
-        return self.environment.get("ISOLA_INVENTORY_PREFIX", "rootfssnapshots/")
+    def as_json(self) -> bool:
+        """Return whether the inventory is for programs rather than people."""
+        form = self.environment.get("ISOLA_INVENTORY_FORMAT", "table")
+        if form not in {"table", "json"}:
+            raise SettingsError(f"ISOLA_INVENTORY_FORMAT is {form!r}; it must be table or json")
+        return form == "json"
 
     @property
     def folder(self) -> Path:

@@ -10,9 +10,12 @@ from typing import TypeVar
 
 from tenacity import RetryCallState
 
+from isola_bucket.contents import EXPIRES_AT, contents_of
 from isola_bucket.errors import ObjectNotFoundError, UploadNotFoundError
 from isola_bucket.port import Bucket, Part, Stored, Upload
 from isola_bucket.retrying import patiently
+from isola_lifecycle.snapshot.state import Archive
+from isola_lifecycle.snapshot.uploading import Object
 from isola_uploader.parts import Plan, read
 
 T = TypeVar("T")
@@ -34,6 +37,35 @@ class File:
     path: Path
     plan: Plan
     sha256: str
+
+
+def object_of(stored: Stored, seconds: float | None) -> Object:
+    """Return an object in the words of a snapshot's log.
+
+    Args:
+        stored: It.
+        seconds: That bringing it took, or None where nobody knows.
+
+    Raises:
+        DamagedError: It does not say what it holds.
+    """
+    contents = contents_of(stored.metadata)
+    parts = stored.metadata.get("parts", "")
+    return Object(
+        key=stored.key,
+        archive=Archive(contents.size_bytes, contents.sha256),
+        size_bytes=stored.size_bytes,
+        sha256=contents.stored_sha256,
+        compression=contents.compression,
+        tag=stored.tag,
+        parts=int(parts) if parts.isdecimal() and len(parts) < _DIGITS else 0,
+        seconds=seconds,
+        expires_at=stored.metadata.get(EXPIRES_AT, ""),
+    )
+
+
+# Of a number of parts: more than any service takes.
+_DIGITS = 6
 
 
 async def _untold(_: RetryCallState) -> None:

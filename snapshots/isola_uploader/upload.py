@@ -25,7 +25,6 @@ from isola_bucket.contents import (
     Contents,
     DamagedError,
     Origin,
-    contents_of,
     metadata_of,
 )
 from isola_bucket.errors import (
@@ -47,7 +46,7 @@ from isola_uploader.journal import Journal, key_of
 from isola_uploader.manifest import Failure, Manifest
 from isola_uploader.parts import USUAL_PART_BYTES, ChangedError, Plan
 from isola_uploader.progress import Progress
-from isola_uploader.shelf import File, Shelf
+from isola_uploader.shelf import File, Shelf, object_of
 
 # An upload that somebody else aborted is begun anew, but not for ever.
 _BEGINNINGS = 3
@@ -111,7 +110,7 @@ class Uploader:
             if stored is None:
                 stored = await self._brought(snapshot, state, shelf, progress)
                 took = self.seconds() - began
-            item = _object(stored, took)
+            item = object_of(stored, took)
             await self.journal.say(lambda now: uploading.stored(now, item))
         except (BucketError, ChangedError, GivenUpError) as error:
             reason, message = _explained(error, shelf.key)
@@ -180,8 +179,10 @@ class Uploader:
         if not replace and await shelf.head():
             raise GivenUpError(
                 Reason.NAME_TAKEN,
-                f"there is an object {shelf.key} already, of another snapshot: choose another"
-                " snapshotName, or say that this one replaces it (replace: true)",
+                f"there is an object {shelf.key} already, of another snapshot, whose resource may"
+                " have gone after its ttlSecondsAfterFinished: choose another snapshotName, say"
+                " that this one replaces it (replace: true), or have that one back by a"
+                " RootfsSnapshot with this snapshotName and adopt: true",
             )
 
     async def _tidy(self, snapshot: Snapshot) -> None:
@@ -223,21 +224,6 @@ def _metadata(snapshot: Snapshot, source: Source, page: Manifest, plan: Plan) ->
         ),
     )
     return {**metadata_of(contents), "parts": str(plan.count)}
-
-
-def _object(stored: Stored, seconds: float | None) -> uploading.Object:
-    contents = contents_of(stored.metadata)
-    return uploading.Object(
-        key=stored.key,
-        archive=Archive(contents.size_bytes, contents.sha256),
-        size_bytes=stored.size_bytes,
-        sha256=contents.stored_sha256,
-        compression=contents.compression,
-        tag=stored.tag,
-        parts=int(stored.metadata.get("parts", "0")),
-        seconds=seconds,
-        expires_at=stored.metadata.get(EXPIRES_AT, ""),
-    )
 
 
 def _told_of(upload: Upload, file: File, arrived: dict[int, Part]) -> uploading.Upload:

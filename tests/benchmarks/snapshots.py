@@ -65,7 +65,18 @@ async def main(size):
 
 asyncio.run(main(int(sys.argv[1])))
 """
-COLUMNS = ("", "archive", "stored", "capture", "/ tar", "upload", "/ plain", "restore", "memory")
+COLUMNS = (
+    "",
+    "archive",
+    "stored",
+    "capture",
+    "/ tar",
+    "upload",
+    "/ plain",
+    "memory",
+    "restore",
+    "memory",
+)
 
 
 def measure(cluster: Cluster) -> None:
@@ -88,10 +99,11 @@ def _row(
         assert made.exit_code == 0, made.stderr
         tar = timed(lambda: sandbox.commands.run("tar", "-cf", "/plain.tar", "/data"))
         sandbox.commands.run("rm", "/plain.tar")
-        with _watched(cluster) as most:
+        with _watched(cluster, "isola_uploader") as took:
             taken = _snapshot(http, cluster, sandbox.id)
     upload = _plain_upload(cluster, taken.stored_bytes)
-    restore = _start(client, cluster, sandbox.id) - idle
+    with _watched(cluster, "isola_mounter") as restored:
+        restore = _start(client, cluster, sandbox.id) - idle
     http.delete(f"/rootfs-snapshots/{taken.name}")
     cells = (
         mebibytes(taken.archive_bytes),
@@ -100,8 +112,9 @@ def _row(
         f"{taken.capture / tar:.2f}",
         f"{taken.upload:.2f} s",
         f"{taken.upload / upload:.2f}",
+        mebibytes(took[0]),
         f"{restore:.2f} s",
-        mebibytes(most[0]),
+        mebibytes(restored[0]),
     )
     return "  ".join(f"{cell:>9}" for cell in cells)
 
@@ -181,11 +194,12 @@ def _plain_upload(cluster: Cluster, size: int) -> float:
 
 
 @contextmanager
-def _watched(cluster: Cluster) -> Generator[list[int]]:
-    """Yield the most memory that capture and upload had together, in bytes; its one item grows."""
+def _watched(cluster: Cluster, module: str) -> Generator[list[int]]:
+    """Yield the most memory that a module's processes had together on a node, in bytes."""
     most, over = [0], threading.Event()
     nodes = [node["metadata"]["name"] for node in cluster.get("nodes")["items"]]
-    script = "ps -eo rss=,args= | awk '/[i]sola_uploader/ {n += $1} END {print n + 0}'"
+    pattern = f"[{module[0]}]{module[1:]}"  # which awk itself does not match
+    script = f"ps -eo rss=,args= | awk '/{pattern}/ {{n += $1}} END {{print n + 0}}'"
 
     def watch() -> None:
         while not over.wait(0.2):

@@ -12,6 +12,8 @@ import yaml
 from chart.rendering import CHART, MONITORING, Chart, RefusedError, selects
 
 ALL = {"serviceMonitor": {"enabled": True}, "alerts": {"enabled": True}}
+SNAPSHOTS = {"enabled": True, "storage": {"type": "s3", "s3": {"bucket": "b", "region": "r"}}}
+WITH_SNAPSHOTS = {"operator": {"sandboxRuntime": {"rootfssnapshot": SNAPSHOTS}}}
 EXPORTING = {"exporter": {"enabled": True, "endpoint": "http://collector:4318"}}
 
 
@@ -47,6 +49,7 @@ def test_an_exporter_needs_to_know_where_to(chart: Chart) -> None:
         (EXPORTING, {"operator", "api-gateway", "exporter"}),
         ({"egress": {"enabled": True}}, {"operator", "api-gateway", "egress"}),
         ({"apiGateway": {"enabled": False}}, {"operator"}),
+        (WITH_SNAPSHOTS, {"operator", "api-gateway", "snapshot-mounter"}),
     ],
 )
 def test_each_component_is_scraped_where_it_shows_its_metrics(

@@ -296,4 +296,20 @@ def test_nothing_expires_where_that_is_switched_off(chart: Chart) -> None:
     off = {"expiry": {"enabled": False}}
     snapshots = WITH_SNAPSHOTS["operator"]["sandboxRuntime"]["rootfssnapshot"] | off
     values = {"operator": {"sandboxRuntime": {"rootfssnapshot": snapshots}}}
-    assert chart.render(values).of("CronJob") == []
+    names = {item["metadata"]["name"] for item in chart.render(values).of("CronJob")}
+    assert names == {"isola-snapshot-inventory"}
+
+
+def test_the_inventory_is_printed_when_it_is_asked_for_with_no_more_rights(chart: Chart) -> None:
+    manifests = chart.render(WITH_SNAPSHOTS)
+    inventory = manifests.named("CronJob", "isola-snapshot-inventory")
+    assert inventory["spec"]["suspend"] is True
+    pods = manifests.pod_specs()
+    ours, theirs = pods["isola-snapshot-inventory"], pods["isola-snapshot-expiry"]
+    assert ours["serviceAccountName"] == theirs["serviceAccountName"]
+    ((container,), (other,)) = (ours["containers"], theirs["containers"])
+    assert container["args"] == ["inventory"]
+    assert {k: container[k] for k in ("env", "envFrom", "image")} == {
+        k: other[k] for k in ("env", "envFrom", "image")
+    }
+    assert chart.render().of("CronJob") == []

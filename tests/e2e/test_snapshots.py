@@ -236,6 +236,76 @@ def test_a_snapshot_is_restored_by_name_when_its_resource_is_gone(
     assert client.sandboxes.get(second["id"]).filesystem.read("/work") == b"kept"
 
 
+def test_what_only_the_bucket_knows_is_listed_adopted_and_restored(
+    cluster: Cluster, client: isola.Isola, http: httpx.Client, create: Create
+) -> None:
+    name = fresh("orphan")
+    first = create(startupTimeoutSeconds=PATIENT)
+    running(http, first["id"])
+    client.sandboxes.get(first["id"]).filesystem.write("/work", "kept")
+    taken = snapshot(http, first["id"], name, ttlSecondsAfterFinished=3)
+    until(lambda: not cluster.get("rootfssnapshot", taken["id"]), seconds=120, what="it is gone")
+    assert inventory(cluster)[name].endswith("- (can be adopted)")
+
+    # A second one of the name is refused, and told what to do.
+    asked = {"sandboxId": first["id"], "snapshotName": name, "ttlSecondsAfterFinished": 600}
+    second = http.post("/rootfs-snapshots", json=asked).raise_for_status().json()["id"]
+    refused = until(lambda: ended(http, second), seconds=300, what="the second one ends")
+    assert (refused["status"], refused["reason"]) == ("Failed", "NameTaken")
+    assert "adopt: true" in refused["message"]
+
+    wanted = {"snapshotName": name, "adopt": True, "ttlSecondsAfterFinished": 600}
+    answer = http.post("/rootfs-snapshots", json=wanted)
+    assert answer.status_code == 201, answer.text
+    shown = stored(http, answer.json()["id"])
+    assert (shown["adopt"], shown["sandboxId"]) == (True, first["id"])
+    assert (shown["sha256"], shown["stored"]["key"]) == (taken["sha256"], taken["stored"]["key"])
+    assert shown["source"]["imageId"] == taken["source"]["imageId"]
+    history = http.get(f"/rootfs-snapshots/{shown['id']}/history").json()["entries"]
+    assert [entry["reason"] for entry in history] == [
+        "SpecValid",
+        "JobCreated",
+        "ObjectAdopted",
+        "SnapshotStored",
+    ]
+    assert inventory(cluster)[name].endswith(f"  {shown['id']}")
+    assert http.post("/rootfs-snapshots", json=wanted).status_code == 409
+
+    restored = create(restoring(name), startupTimeoutSeconds=PATIENT)
+    running(http, restored["id"])
+    assert client.sandboxes.get(restored["id"]).filesystem.read("/work") == b"kept"
+
+    # By kubectl the same, and what is adopted can be removed with what is stored of it.
+    assert http.delete(f"/rootfs-snapshots/{shown['id']}").status_code == 204
+    until(lambda: not cluster.get("rootfssnapshot", shown["id"]), seconds=300, what="it is gone")
+    assert name not in inventory(cluster)
+    missing = fresh("missing")
+    manifest = {
+        "apiVersion": "sandbox.isola.run/v1alpha1",
+        "kind": "RootfsSnapshot",
+        "metadata": {"name": missing, "namespace": "isola-sandboxes"},
+        "spec": {"adopt": True, "snapshotName": name, "ttlSecondsAfterFinished": 60},
+    }
+    cluster.kubectl("apply", "-f", "-", stdin=json.dumps(manifest))
+    told = until(lambda: ended(http, missing), seconds=300, what="the adoption ends")
+    assert (told["status"], told["reason"]) == ("Failed", "ObjectMissing")
+
+
+def ended(http: httpx.Client, id_: str) -> dict[str, Any] | None:
+    shown = http.get(f"/rootfs-snapshots/{id_}").json()
+    return shown if shown.get("status") in {"Failed", "Succeeded"} else None
+
+
+def inventory(cluster: Cluster) -> dict[str, str]:
+    """Return the lines of what is in the bucket, by the snapshot's name, as people are told to."""
+    job = fresh("inventory")
+    at = ("-n", "isola-sandboxes")
+    cluster.kubectl("create", "job", job, "--from=cronjob/isola-snapshot-inventory", *at)
+    cluster.kubectl("wait", "--for=condition=complete", "--timeout=100s", f"job/{job}", *at)
+    lines = cluster.kubectl("logs", f"job/{job}", *at).stdout.splitlines()
+    return {line.split()[0]: line for line in lines}
+
+
 def by_rest(cluster: Cluster, http: httpx.Client, name: str) -> None:
     assert cluster
     assert http.delete(f"/sandboxes/{name}").status_code == 204

@@ -80,7 +80,7 @@ async def chaos(
     pace: float,
     over: asyncio.Event,
 ) -> Counter[str]:
-    """Kill one after the other, about as often as lets each come up in between, until it is over.
+    """Kill one after the other until it is over: each comes up in between more often than not.
 
     All of them in turn, but in another order each time; and start whom it killed.
 
@@ -96,10 +96,10 @@ async def chaos(
     killed: Counter[str] = Counter()
     while not over.is_set():
         for name in chance.sample(list(victims), len(victims)):
-            await asyncio.sleep(chance.uniform(0.1, 0.9) * pace)
+            await asyncio.sleep(chance.uniform(0.1, 0.5) * pace)
             await asyncio.to_thread(victims[name].kill)
             killed[name] += 1
-            await asyncio.sleep(chance.uniform(0, 0.5) * pace)
+            await asyncio.sleep(chance.uniform(0, 0.2) * pace)
             await asyncio.to_thread(victims[name].start)
     return killed
 

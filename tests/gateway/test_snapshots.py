@@ -27,6 +27,7 @@ from isola_store.port import Draft
 
 SNAPSHOTS_PATH = "/v1/rootfs-snapshots"
 BODY = {"sandboxId": "box"}
+ADOPTION = {"sandboxId": None, "snapshotName": "old", "adopt": True}
 KEY = "8e03978e-40d5-43dd-bc93-6894a57f9324"
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 FAILED = fact("Succeeded", "CaptureFailed", "gVisor said no", holds=False)
@@ -36,6 +37,13 @@ REMOVED = fact("Deleted", "ObjectRemoved")
 NOT_REMOVED = fact("Deleted", "RemovalFailed", holds=False)
 EXPIRED = fact("Stored", "ObjectWritten", key="k", expiresAt="2026-11-24T01:40:01Z")
 REPLACED = fact("Stored", "ObjectReplaced", holds=False, replacedBy="other")
+STORED: dict[str, Any] = {
+    "key": "k",
+    "bytes": "7",
+    "sha256": "cd" * 32,
+    "storedBytes": "5",
+    "compression": "zstd",
+}
 
 
 @pytest.fixture
@@ -142,7 +150,14 @@ async def test_the_whole_request_becomes_the_spec_and_is_shown(
 @pytest.mark.parametrize(
     ("changes", "location"),
     [
-        ({"sandboxId": None}, "body.sandboxId"),
+        ({"sandboxId": None}, "body"),
+        ({"adopt": True, "snapshotName": "n"}, "body"),
+        ({"sandboxId": None, "adopt": True}, "body"),
+        ({"sandboxId": None, "adopt": False, "snapshotName": "n"}, "body"),
+        ({**ADOPTION, "containerName": "c"}, "body"),
+        ({**ADOPTION, "pause": True}, "body"),
+        ({**ADOPTION, "objectTTLSeconds": 60}, "body"),
+        ({"adopt": "yes"}, "body.adopt"),
         ({"sandboxId": ""}, "body.sandboxId"),
         ({"sandboxId": "a" * 48}, "body.sandboxId"),
         ({"sandboxId": "Box"}, "body.sandboxId"),
@@ -171,6 +186,51 @@ async def test_what_cannot_be_is_422_and_says_where(
     assert response.status_code == 422
     assert (await response.json)["errors"][0]["location"] == location
     assert not await snapshots.store.list()
+
+
+async def test_what_is_adopted_is_shown_as_its_object_tells_it(
+    client: Client, snapshots: SnapshotWorld
+) -> None:
+    body = await made(client, **ADOPTION, ttlSecondsAfterFinished=3600)
+    assert (body["adopt"], body["sandboxId"], body["status"]) == (True, "", "Pending")
+    snapshot = await snapshots.store.read(body["id"])
+    asked = {"snapshotName": "old", "adopt": True, "ttlSecondsAfterFinished": 3600}
+    assert asked.items() <= snapshot.spec.items()
+    assert "sandboxName" not in snapshot.spec
+    origin: dict[str, Any] = {
+        "sandbox": "box",
+        "sandboxUID": "5a3d",
+        "container": "c",
+        "image": "i",
+    }
+    await snapshots.records(
+        body["id"],
+        fact("Accepted", "SpecValid", snapshotName="old"),
+        fact("Adopting", "JobCreated", jobUID="j"),
+        fact("Stored", "ObjectAdopted", **STORED, **origin),
+        fact("Succeeded", "SnapshotStored"),
+    )
+    shown = await got(client, f"/{body['id']}")
+    assert (shown["status"], shown["sandboxId"]) == ("Succeeded", "box")
+    assert shown["source"] == {
+        "sandboxUid": "5a3d",
+        "node": "",
+        "container": "c",
+        "containerId": "",
+        "image": "i",
+        "imageId": "",
+    }
+    assert (shown["sizeBytes"], shown["sha256"]) == (7, "cd" * 32)
+    assert (shown["stored"]["key"], shown["stored"]["sizeBytes"]) == ("k", 5)
+    assert await ids(client, sandboxId="box") == body["id"]
+
+
+async def test_a_name_that_is_known_is_not_adopted_unless_it_replaces(
+    client: Client, snapshots: SnapshotWorld
+) -> None:
+    await snapshots.exists("first", *stored(), snapshotName="old")
+    assert (await posted(client, ADOPTION)).status_code == 409
+    assert (await made(client, **ADOPTION, replace=True))["replace"]
 
 
 async def test_null_is_not_given_and_a_schema_is_tolerated(client: Client) -> None:

@@ -45,6 +45,11 @@ def test_a_failure_of_a_newer_release_is_told_in_its_own_words() -> None:
     assert not told.advice
 
 
+def test_one_that_is_adopted_is_not_said_to_be_taken() -> None:
+    adopting = fact("Adopting", "JobCreated", message="The Job is there")
+    assert sentence(adopting) == "It is being adopted: The Job is there."
+
+
 def test_one_under_way_tells_how_far_it_is() -> None:
     assert sentence() == "The operator has not taken it on yet."
     assert sentence(ACCEPTED, fact("Capturing", "JobCreated", message="The Job is there")) == (

@@ -34,7 +34,7 @@ from isola_lifecycle.snapshot.observation import (
     Observation,
     Sandbox,
 )
-from isola_lifecycle.snapshot.state import Archive, State
+from isola_lifecycle.snapshot.state import Archive, State, carried, restored
 from isola_lifecycle.snapshot.uploading import Upload, captured, fits, not_stored, started
 from support.stories import SECOND, START, UID, fact
 
@@ -61,6 +61,14 @@ GONE = fact("DeletionRequested", "ClientRequest", object="Delete")
 RETAINED = fact("DeletionRequested", "ObjectDeleted", object="Retain")
 REMOVED = fact("Deleted", "ObjectRemoved")
 LEFT = fact("Deleted", "RemovalFailed", FALSE)
+ADOPTION = fact("Accepted", "SpecValid", snapshotName="n")
+ADOPTED: dict[str, Any] = {
+    "bytes": "7",
+    "sha256": "cd",
+    "sandbox": "box",
+    "container": "c",
+    "image": "i",
+}
 
 
 def log_of(*facts: Fact) -> Log:
@@ -237,6 +245,52 @@ def test_its_time_out_ends_it_and_says_what_was_in_the_way() -> None:
     story.then(("Succeeded", "DeadlineExceeded", FALSE))
     assert "ErrImagePull" in story.decision.facts[0].message
     assert "spec.timeoutSeconds" in story.decision.facts[0].message
+
+
+# --- adopted -----------------------------------------------------------------------------------
+
+
+def test_one_that_adopts_is_taken_on_without_a_sandbox() -> None:
+    story = given(seen=world(adopts=True, sandbox_name="", caller="10.0.0.7"))
+    story.then(("Accepted", "SpecValid"))
+    (told,) = story.decision.facts
+    assert told.data == {"snapshotName": "n"}
+    assert told.actor == "operator on behalf of 10.0.0.7"
+
+
+def test_it_is_refused_like_any_other() -> None:
+    other = Namesake(name="o", older=True, ended=True, stored_at=START)
+    for seen, reason in (
+        (world(adopts=True, enabled=False), "SnapshotsDisabled"),
+        (world(adopts=True, namesakes=(other,)), "NameTaken"),
+    ):
+        given(seen=seen).then(("Accepted", reason, FALSE), ("Succeeded", reason, FALSE))
+    given(seen=world(adopts=True, namesakes=(other,), replaces=True, finalizer=True)).then(
+        ("Accepted", "SpecValid")
+    )
+
+
+def test_its_job_looks_at_the_bucket_and_nothing_is_said_to_be_captured() -> None:
+    given(ADOPTION, seen=world(adopts=True, finalizer=True)).then(CreateJob())
+    given(ADOPTION, seen=world(adopts=True, finalizer=True, job=JOB)).then(
+        ("Adopting", "JobCreated")
+    )
+    adopting = fact("Adopting", "JobCreated", jobUID="j-1")
+    assert fold(log_of(ADOPTION, adopting)).phase == Phase.RUNNING
+    refused = Refusal(final=True, message="no")
+    given(ADOPTION, seen=world(adopts=True, finalizer=True, refusal=refused)).then(
+        ("Adopting", "JobRejected", FALSE), ("Succeeded", "JobRejected", FALSE)
+    )
+
+
+def test_a_job_that_adopts_nothing_ends_it_in_its_own_words() -> None:
+    adopting = fact("Adopting", "JobCreated", jobUID="j-1")
+    for seen, words in (
+        (world(adopts=True, job=replace(JOB, complete=True)), "nothing was adopted"),
+        (world(10 * MINUTE, adopts=True, job=JOB), "Not adopted within 300 s"),
+    ):
+        story = given(ADOPTION, adopting, seen=seen)
+        assert words in story.decision.facts[-1].message
 
 
 # --- ended -------------------------------------------------------------------------------------
@@ -436,10 +490,12 @@ def test_the_phase_of_a_log(story: tuple[Fact, ...], phase: Phase) -> None:
     assert fold(log_of(*story)).phase == phase
 
 
-def test_an_adopted_object_brings_what_is_in_it() -> None:
-    state = fold(log_of(fact("Stored", "ObjectAdopted", key="k", bytes="7", sha256="cd")))
-    assert state.archive is not None
-    assert (state.archive.size_bytes, state.archive.sha256) == (7, "cd")
+def test_an_adopted_object_brings_what_is_in_it_and_what_it_was_taken_of() -> None:
+    state = fold(log_of(ADOPTION, fact("Stored", "ObjectAdopted", key="k", **ADOPTED)))
+    assert state.archive == Archive(size_bytes=7, sha256="cd")
+    assert state.source
+    assert (state.source.sandbox, state.source.image) == ("box", "i")
+    assert restored(carried(state) or {}) == state
 
 
 def test_numbers_that_are_none_are_nothing() -> None:

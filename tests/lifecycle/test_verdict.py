@@ -14,8 +14,9 @@ from isola_lifecycle.sandbox.conditions import CATALOGUE, Reason, Type
 from isola_lifecycle.sandbox.decide import decide
 from isola_lifecycle.sandbox.fold import extend, fold
 from isola_lifecycle.sandbox.observation import Observation, PodPhase
-from isola_lifecycle.sandbox.verdict import ENDINGS, REQUESTS, Verdict, verdict
+from isola_lifecycle.sandbox.verdict import ENDINGS, REQUESTS, verdict
 from isola_lifecycle.seen import Refusal
+from isola_lifecycle.verdict import Verdict
 from isola_lifecycle.wording import readable
 from support.stories import (
     ACCEPTED,

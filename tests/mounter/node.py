@@ -58,6 +58,7 @@ class Node:
             "ISOLA_MOUNTER_CACHE_LIMIT": "1Gi",
             "ISOLA_BUCKET_SILENCE_SECONDS": "8",  # a busy machine is silent, too
             "ISOLA_KUBECONFIG": kubeconfig,
+            "ISOLA_METRICS_PORT": str(free_port()),
             "ISOLA_HEALTH_PORT": str(free_port()),
             **settings,
         }

@@ -243,6 +243,28 @@ async def test_what_somebody_holds_never_goes_and_without_room_that_is_said(
     await have(cache, source, "d", 2 * SIZE)
 
 
+async def test_room_is_reserved_for_all_or_for_none(cache: Cache, source: Source) -> None:
+    with cache.reserved([wanted("a"), wanted("b")]):
+        assert cache.taken() == 2 * SIZE
+        with pytest.raises(NoRoomError), cache.reserved([wanted("c"), wanted("d")]):
+            raise AssertionError
+        assert cache.taken() == 2 * SIZE  # for none of the two
+        with cache.reserved([wanted("b"), wanted("c")]):  # one of which has room
+            assert cache.taken() == 3 * SIZE
+        await have(cache, source, "a")
+        await have(cache, source, "b")
+        assert cache.taken() == 2 * SIZE
+        with pytest.raises(NoRoomError):
+            await have(cache, source, "c", 2 * SIZE)
+    await have(cache, source, "c", 2 * SIZE)
+    assert cache.path("b").exists()
+
+
+async def test_several_are_too_large_together(cache: Cache) -> None:
+    with pytest.raises(TooLargeError, match="400 bytes"), cache.reserved(map(wanted, "abcd")):
+        raise AssertionError
+
+
 async def test_what_is_on_its_way_counts_with_the_size_that_it_will_have(
     cache: Cache, source: Source
 ) -> None:

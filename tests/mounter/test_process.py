@@ -143,6 +143,14 @@ class Scene:
         except OSError:
             return False
 
+    def metrics(self) -> dict[str, float]:
+        """Return what the mounter shows to Prometheus."""
+        port = self.mounter.environment["ISOLA_METRICS_PORT"]
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as answer:
+            lines = answer.read().decode().splitlines()
+        samples = (line.rpartition(" ") for line in lines if not line.startswith("#"))
+        return {name: float(value) for name, _, value in samples}
+
     def in_cache(self) -> set[str]:
         return {each.name for each in (self.node.folder / "cache").iterdir()}
 
@@ -222,6 +230,27 @@ async def test_a_sandbox_starts_from_a_snapshot_and_leaves_nothing_behind(scene:
     assert scene.in_cache() == {f"{sha256(PLAIN)}.tar"}
     await scene.gone(sandbox)
     await until(lambda: not any(scene.node.staged.iterdir()))
+
+
+async def test_it_shows_to_prometheus_what_it_did(scene: Scene) -> None:
+    name = unique("base")
+    key = await store(scene.bucket, name, PLAIN)
+    for _ in range(2):
+        await scene.ready(await scene.restored(name), PLAIN)
+    waiting = await scene.restored(unique("never"))
+    await scene.until(waiting, lambda state: bool(state.staging))
+    found = await asyncio.to_thread(scene.metrics)
+    expected = {
+        'isola_mounter_stagings_total{result="downloaded"}': 1,
+        'isola_mounter_stagings_total{result="cached"}': 1,
+        'isola_mounter_staging_duration_seconds_count{result="cached"}': 1,
+        "isola_mounter_downloaded_bytes_total": (await scene.bucket.head(key)).size_bytes,
+        "isola_mounter_cache_bytes": len(PLAIN),
+        "isola_mounter_cache_limit_bytes": 2**30,
+        'isola_mounter_waiting_sandboxes{reason="SnapshotNotFound"}': 1,
+    }
+    assert {name: found[name] for name in expected} == expected
+    await scene.gone(waiting)
 
 
 async def test_two_at_once_are_one_download(scene: Scene) -> None:
@@ -352,7 +381,11 @@ async def test_two_mounters_never_work_on_one_disk(scene: Scene) -> None:
     await store(scene.bucket, name, OTHER)
     second = Program(
         "isola_mounter",
-        {**scene.mounter.environment, "ISOLA_HEALTH_PORT": str(free_port())},
+        {
+            **scene.mounter.environment,
+            "ISOLA_METRICS_PORT": str(free_port()),
+            "ISOLA_HEALTH_PORT": str(free_port()),
+        },
         scene.node.folder.parent / "second.log",
     )
     await scene.ready(await scene.restored(name), OTHER)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import shutil
 from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from isola_lifecycle.sandbox.fold import SANDBOX
 from isola_mounter.cache import Cache
 from isola_mounter.finding import Finder
 from isola_mounter.folders import Folders
+from isola_mounter.metrics import Metrics
 from isola_mounter.pods import SandboxPod
 from isola_mounter.staging import SandboxJournal, Stager
 from isola_store.memory import MemorySandboxes, MemorySnapshots
@@ -66,7 +68,9 @@ class Scene:
         """Be a process that has just started."""
         for each in ("cache", "staged"):
             (self.folder / each).mkdir(exist_ok=True)
-        self.cache = Cache(self.folder / "cache", limit_bytes)
+        self.metrics = Metrics()
+        self.cache = Cache(self.folder / "cache", limit_bytes, self.metrics.evicted)
+        self.metrics.watch_cache(self.cache.taken, limit_bytes)
         self.cache.recover()
         self.folders = Folders(self.folder / "staged")
 
@@ -94,6 +98,7 @@ class Scene:
             folders=folders,
             changed=changed,
             seconds=itertools.count().__next__,
+            metrics=self.metrics,
         )
 
     async def look(self) -> None:
@@ -179,8 +184,11 @@ async def test_one_of_several_that_is_not_there_keeps_the_gate_closed(scene: Sce
     await store(scene.bucket, "base", PLAIN)
     sandbox, pod = await waiting(scene.sandboxes, ("a", "base"), ("b", "later"))
     task = asyncio.create_task(scene.stage(pod))
-    await until(lambda: scene.turns > 5 and scene.archive(sandbox, "a").exists())
+    await until(lambda: scene.turns > 5)
     assert not scene.folders.marked(sandbox.uid)
+    # It takes no room before it can have all that it needs.
+    assert not scene.archive(sandbox, "a").exists()
+    assert told(await scene.log(sandbox)) == [("False", "SnapshotNotFound")]
     await store(scene.bucket, "later", OTHER)
     await task
     assert scene.folders.marked(sandbox.uid)
@@ -278,6 +286,78 @@ async def test_without_room_it_waits_until_there_is_some(scene: Scene) -> None:
     await task
     await scene.assert_starts_from(second, OTHER)
     assert names(scene.folder / "cache") == {f"{sha256(OTHER)}.tar"}
+
+
+PAIRS = {each: noise(50_000, seed=n) for n, each in enumerate(("one", "two", "three", "four"), 3)}
+ROOM = 2 * 50_000 + 1000
+
+
+async def pairs(scene: Scene) -> list[tuple[Sandbox, SandboxPod]]:
+    """Have two sandboxes that start from two archives each."""
+    return [
+        await waiting(scene.sandboxes, ("a", "one"), ("b", "two")),
+        await waiting(scene.sandboxes, ("a", "three"), ("b", "four")),
+    ]
+
+
+async def one_after_the_other(
+    scene: Scene, both: list[tuple[Sandbox, SandboxPod]], tasks: list[asyncio.Task[None]]
+) -> None:
+    """Check that both are staged; one whose gate is open starts, and has read its archives."""
+    for _ in both:
+        await until(lambda: any(task.done() for task in tasks))
+        done = next(task for task in tasks if task.done())
+        await done
+        sandbox, _ = both.pop(tasks.index(done))
+        tasks.remove(done)
+        assert scene.folders.marked(sandbox.uid)
+        wanted = (
+            {"a": "one", "b": "two"}
+            if sandbox.spec["rootfsSnapshotSources"][0]["snapshotName"] == "one"
+            else {"a": "three", "b": "four"}
+        )
+        for container, name in wanted.items():
+            assert content(scene.archive(sandbox, container)) == PAIRS[name]
+        scene.folders.release(sandbox.uid)
+
+
+async def test_sandboxes_with_several_archives_do_not_wait_for_each_other_s_room(
+    scene: Scene,
+) -> None:
+    scene.begin_anew(limit_bytes=ROOM)
+    for early in ("one", "three"):
+        await store(scene.bucket, early, PAIRS[early])
+    both = await pairs(scene)
+    tasks = [asyncio.create_task(scene.stage(pod)) for _, pod in both]
+    await until(lambda: scene.turns > 20)
+    for late in ("two", "four"):
+        await store(scene.bucket, late, PAIRS[late])
+    await one_after_the_other(scene, both, tasks)
+
+
+async def test_nor_do_those_whose_mounter_died_between_two_archives(scene: Scene) -> None:
+    for name, plain in PAIRS.items():
+        await store(scene.bucket, name, plain)
+    both = await pairs(scene)
+    for sandbox, pod in both:
+        await scene.stage(pod)
+        # As if it had died after the first of them, and others had needed the room since.
+        shutil.rmtree(Path(naming.gate_path(str(scene.folders.root), sandbox.uid)))
+        scene.archive(sandbox, "b").unlink()
+    for name in ("two", "four"):
+        scene.cache.path(sha256(PAIRS[name])).unlink()
+    scene.begin_anew(limit_bytes=ROOM)
+    tasks = [asyncio.create_task(scene.stage(pod)) for _, pod in both]
+    await one_after_the_other(scene, both, tasks)
+
+
+async def test_several_that_no_node_can_keep_together_are_refused(scene: Scene) -> None:
+    scene.begin_anew(limit_bytes=ROOM - 2000)
+    for name in ("one", "two"):
+        await store(scene.bucket, name, PAIRS[name])
+    sandbox, pod = await waiting(scene.sandboxes, ("a", "one"), ("b", "two"))
+    await scene.stage(pod)
+    await scene.refused(sandbox, "SnapshotTooLarge")
 
 
 class Stalling(MemoryBucket):

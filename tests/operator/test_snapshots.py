@@ -14,10 +14,16 @@ from typing import Any
 
 import pytest
 
+from isola_bucket.memory import MemoryBucket
 from isola_lifecycle.archive import whole
 from isola_lifecycle.chain import faults
 from isola_lifecycle.codec import encode
-from isola_lifecycle.errors import ExpectedVersionError, LifecycleError, NotFoundError
+from isola_lifecycle.errors import (
+    ExpectedVersionError,
+    LifecycleError,
+    NotFoundError,
+    RejectedError,
+)
 from isola_lifecycle.log import LIVE_ENTRIES, Condition, Fact, Status
 from isola_lifecycle.naming import ROOTFS_SNAPSHOT
 from isola_lifecycle.sandbox.fold import fold as fold_sandbox
@@ -33,7 +39,9 @@ from isola_store.client import MERGE_PATCH, KubernetesClient
 from isola_store.kubernetes import KubernetesSandboxes, KubernetesSnapshots
 from isola_store.port import Draft, Sandbox, Snapshot
 from isola_store.records import KubernetesRecords
+from isola_uploader.adoption import Adopter
 from isola_uploader.journal import journal_of
+from mounter.scene import store
 from support.kubelet import Kubelet
 from support.kubernetes_server import NAMESPACE, ApiServer, free_port
 from support.store import SPEC, unique
@@ -260,6 +268,57 @@ async def test_a_name_is_taken_until_somebody_replaces(scene: Scene) -> None:
         newest = replaced.log.newest
         assert newest is not None
         assert (newest.reason, newest.data["replacedBy"]) == ("ObjectReplaced", third.name)
+
+
+async def test_what_only_the_bucket_knows_is_adopted_by_a_job_without_a_node(scene: Scene) -> None:
+    name, bucket = unique("orphan"), MemoryBucket()
+    await store(bucket, name, b"precious", namespace=NAMESPACE, sandbox="box")
+    async with scene.operator():
+        spec = {"adopt": True, "snapshotName": name, "ttlSecondsAfterFinished": 3600}
+        draft = Draft(name=unique("asked"), spec=spec, caller="10.0.0.7", request_id="r-1")
+        asked = await scene.snapshots.create(draft)
+        await scene.capturing(asked.name)
+        job = await scene.job(f"{asked.name}-job")
+        assert job is not None
+        pod = job["spec"]["template"]["spec"]
+        assert [c["args"] for c in pod["containers"]] == [["adopt"]]
+        assert not {"affinity", "initContainers", "hostPID", "tolerations"} & pod.keys()
+        assert [volume.keys() - {"name"} for volume in pod["volumes"]] == [{"projected"}]
+
+        journal = journal_of(scene.snapshots, asked.name, asked.uid, utc_now)
+        await Adopter(bucket=bucket, namespace=NAMESPACE, journal=journal, clock=utc_now).run()
+        done = await scene.snapshots.read(asked.name)
+        assert told(done.log) == ["Accepted", "Adopting", "Stored", "Succeeded"]
+        state = fold(done.log)
+        assert state.phase == Phase.SUCCEEDED
+        assert state.source
+        assert state.source.sandbox == "box"
+        await scene.job_goes(f"{asked.name}-job")
+
+        again = await scene.snapshots.create(Draft(name=unique("asked"), spec=spec))
+        refused = await scene.until(again.name, lambda s: fold(s.log).outcome is not None)
+        assert {e.reason for e in refused.log} == {"NameTaken"}
+
+
+@pytest.mark.parametrize(
+    ("spec", "why"),
+    [
+        ({}, "give either sandboxName"),
+        ({"snapshotName": "n"}, "give either sandboxName"),
+        ({"adopt": False, "snapshotName": "n"}, "give either sandboxName"),
+        ({"adopt": True, "sandboxName": "s", "snapshotName": "n"}, "give either sandboxName"),
+        ({"adopt": True}, "which object is to be adopted"),
+        ({"adopt": True, "snapshotName": "n", "containerName": "c"}, "containerName"),
+        ({"adopt": True, "snapshotName": "n", "sandboxUID": "u"}, "sandboxUID"),
+        ({"adopt": True, "snapshotName": "n", "pause": True}, "pause"),
+        ({"adopt": True, "snapshotName": "n", "objectTTLSeconds": 9}, "objectTTLSeconds"),
+        ({"adopt": True, "snapshotName": "n", "trigger": "TerminationPolicy"}, "trigger"),
+    ],
+    ids=str,
+)
+async def test_a_snapshot_is_taken_or_adopted(scene: Scene, spec: dict[str, Any], why: str) -> None:
+    with pytest.raises(RejectedError, match=why):
+        await scene.snapshots.create(Draft(name=unique("asked"), spec=spec))
 
 
 async def test_a_failed_job_ends_it_with_the_reason(scene: Scene) -> None:

@@ -14,20 +14,8 @@ from isola_lifecycle.catalogue import UNKNOWN_CALLER
 from isola_lifecycle.log import Condition, Status
 from isola_lifecycle.sandbox.conditions import Reason, Type
 from isola_lifecycle.sandbox.fold import State, fold
+from isola_lifecycle.verdict import Verdict, stopped
 from isola_lifecycle.wording import readable
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What a log comes to, for people.
-
-    Attributes:
-        sentence: What happened, or is happening.
-        advice: What can be done about it, or empty.
-    """
-
-    sentence: str
-    advice: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +168,7 @@ def _of_an_end(state: State, entries: Sequence[Condition], decided: Condition) -
     if decided.reason == Reason.ERROR and code is not None:
         advice = _EXIT_CODES.get(code, advice)
     when = _when(entries, decided.last_transition_time)
-    sentence = f"{ending.cause}{when}: {_stopped(decided.message)}"
+    sentence = f"{ending.cause}{when}: {stopped(decided.message)}"
     return Verdict(sentence, "" if advice in sentence else advice)
 
 
@@ -200,18 +188,18 @@ def _of_the_living(state: State, entries: Sequence[Condition]) -> Verdict:
         return Verdict(f"It is alive: it accepts commands{where}.")
     if state.trouble:
         known = _known(ENDINGS, state.trouble.reason)
-        waits = f"It is not running, and may be once this passes: {_stopped(state.trouble.message)}"
+        waits = f"It is not running, and may be once this passes: {stopped(state.trouble.message)}"
         return Verdict(waits, "" if known.advice in waits else known.advice)
     if state.ever_ready:
         # Where nothing was said of that for long, it is in an archive that is not at hand.
         newest = next((e for e in reversed(entries) if e.type == Type.READY), None)
-        why = f": {_stopped(newest.message)}" if newest else "."
+        why = f": {stopped(newest.message)}" if newest else "."
         return Verdict(f"It is alive{where}, but accepts no commands{why}")
     if not entries:
         return Verdict(
             "The operator has not taken it on yet.", "if that lasts, look whether the operator runs"
         )
-    return Verdict(f"It is starting{where}: {_stopped(entries[-1].message)}")
+    return Verdict(f"It is starting{where}: {stopped(entries[-1].message)}")
 
 
 def _known(endings: dict[Reason, _Ending], reason: str) -> _Ending:
@@ -231,7 +219,3 @@ def _when(entries: Sequence[Condition], at: datetime) -> str:
     if begun.type != Type.ACCEPTED:
         return ""  # its beginning is in an archive that is not at hand
     return f", {readable(at - begun.last_transition_time)} after it was accepted and never ready"
-
-
-def _stopped(message: str) -> str:
-    return message if message.endswith((".", "!", "?", "…")) else f"{message}."

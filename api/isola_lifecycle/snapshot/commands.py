@@ -9,7 +9,7 @@ from isola_lifecycle.commands import KeepingCommand
 
 @dataclass(frozen=True, slots=True)
 class CreateJob:
-    """Make sure that the Job exists that takes the snapshot."""
+    """Make sure that the Job exists that takes the snapshot, or adopts its object."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,11 @@ A snapshot's life, as its log tells it, and who writes what:
     uploader    Captured → Uploading … → Stored, Succeeded           (one write: both or neither)
     operator    DeletionRequested → Deleted                          (once its object is to go)
 
+One that adopts (`spec.adopt`) finds its object in the bucket, and has no sandbox:
+
+    operator    Accepted → Adopting (the Job exists)
+    uploader    Stored (`ObjectAdopted`: what the object says of itself), Succeeded
+
 What goes wrong is told by whoever sees it, together with `Succeeded=False` under the same reason:
 
     operator    Accepted=False      what cannot be: no such sandbox, container, runtime, bucket
@@ -34,6 +39,7 @@ class Type(StrEnum):
 
     ACCEPTED = "Accepted"
     CAPTURING = "Capturing"
+    ADOPTING = "Adopting"
     CAPTURED = "Captured"
     UPLOADING = "Uploading"
     STORED = "Stored"
@@ -81,6 +87,7 @@ class Reason(StrEnum):
     OBJECT_REMOVED = "ObjectRemoved"
     OBJECT_MISSING = "ObjectMissing"
     OBJECT_EXPIRED = "ObjectExpired"
+    OBJECT_DAMAGED = "ObjectDamaged"
     REMOVAL_FAILED = "RemovalFailed"
     LOG_ROLLED_OVER = "LogRolledOver"
     RECORD_NOT_WRITTEN = "RecordNotWritten"
@@ -101,6 +108,7 @@ class Key(StrEnum):
     PHASE = "phase"
     TRACEPARENT = "traceparent"
     SNAPSHOT_NAME = "snapshotName"
+    SANDBOX = "sandbox"  # its name, where the specification does not tell
     SANDBOX_UID = "sandboxUID"
     NODE = "node"
     CONTAINER = "container"
@@ -144,6 +152,9 @@ _STORE_FAILURES = (
     Reason.BUCKET_UNAVAILABLE,
     Reason.CHECKSUM_MISMATCH,
     Reason.UPLOAD_FAILED,
+    Reason.OBJECT_MISSING,
+    Reason.OBJECT_DAMAGED,
+    Reason.OBJECT_EXPIRED,
 )
 _SEEN_BY_THE_OPERATOR = (
     Reason.JOB_FORBIDDEN,
@@ -157,8 +168,8 @@ _SEEN_BY_THE_OPERATOR = (
 CATALOGUE: tuple[Meaning[Type, Reason, Key], ...] = (
     Meaning(
         Type.ACCEPTED,
-        "the operator took the snapshot on: of this container, on this node; its time counts from"
-        " here",
+        "the operator took the snapshot on: of this container, on this node, or to be adopted; its"
+        " time counts from here",
         (OPERATOR,),
         (Reason.SPEC_VALID,),
         _OBSTACLES,
@@ -176,6 +187,14 @@ CATALOGUE: tuple[Meaning[Type, Reason, Key], ...] = (
     Meaning(
         Type.CAPTURING,
         "the Job exists that takes the archive on the sandbox's node",
+        (OPERATOR,),
+        (Reason.JOB_CREATED,),
+        (Reason.JOB_FORBIDDEN, Reason.JOB_REJECTED),
+        (Key.JOB_UID,),
+    ),
+    Meaning(
+        Type.ADOPTING,
+        "the Job exists that looks at the object in the bucket",
         (OPERATOR,),
         (Reason.JOB_CREATED,),
         (Reason.JOB_FORBIDDEN, Reason.JOB_REJECTED),
@@ -200,7 +219,7 @@ CATALOGUE: tuple[Meaning[Type, Reason, Key], ...] = (
     ),
     Meaning(
         Type.STORED,
-        "the object is in the bucket; False: it was not put there, or is another snapshot's now",
+        "the object is in the bucket; False: it is not there, or is another snapshot's now",
         (UPLOADER, OPERATOR),
         (Reason.OBJECT_WRITTEN, Reason.OBJECT_ADOPTED),
         (*_STORE_FAILURES, Reason.OBJECT_REPLACED),
@@ -217,6 +236,11 @@ CATALOGUE: tuple[Meaning[Type, Reason, Key], ...] = (
             Key.SECONDS,
             Key.EXPIRES_AT,
             Key.REPLACED_BY,
+            Key.SANDBOX,
+            Key.SANDBOX_UID,
+            Key.CONTAINER,
+            Key.IMAGE,
+            Key.IMAGE_ID,
         ),
     ),
     Meaning(

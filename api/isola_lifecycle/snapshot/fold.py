@@ -21,7 +21,7 @@ def _changes(state: State, entry: Condition) -> Changes:  # noqa: C901 - a table
         case Type.ACCEPTED if state.accepted_at is None:
             accepted = {"accepted_at": entry.last_transition_time}
             return {**accepted, "source": _source(entry)} if holds else accepted
-        case Type.CAPTURING:
+        case Type.CAPTURING | Type.ADOPTING:
             if not holds:
                 return {"trouble": entry.reason}
             return {"job_uid": entry.data.get(Key.JOB_UID, ""), "trouble": ""}
@@ -46,7 +46,12 @@ def _changes(state: State, entry: Condition) -> Changes:  # noqa: C901 - a table
             return {}
 
 
-def _source(entry: Condition) -> Source:
+_OF_A_SOURCE = {Key.CONTAINER.value, Key.IMAGE.value, Key.SANDBOX.value}
+
+
+def _source(entry: Condition) -> Source | None:
+    if not _OF_A_SOURCE & entry.data.keys():
+        return None  # what is adopted says itself what it was taken of, once it was looked at
     return Source(
         sandbox_uid=entry.data.get(Key.SANDBOX_UID, ""),
         node=entry.data.get(Key.NODE, ""),
@@ -54,6 +59,7 @@ def _source(entry: Condition) -> Source:
         container_id=entry.data.get(Key.CONTAINER_ID, ""),
         image=entry.data.get(Key.IMAGE, ""),
         image_id=entry.data.get(Key.IMAGE_ID, ""),
+        sandbox=entry.data.get(Key.SANDBOX, ""),
     )
 
 
@@ -80,8 +86,10 @@ def _storage(entry: Condition) -> Changes:
         at=entry.last_transition_time,
         expires_at=entry.data.get(Key.EXPIRES_AT, ""),
     )
-    # Of an object that was adopted nothing else tells what is in it.
-    known = {"archive": _archive(entry)} if Key.SHA256 in entry.data else {}
+    # Of an object that was adopted nothing else tells what is in it, and what it was taken of.
+    known: Changes = {"archive": _archive(entry)} if Key.SHA256 in entry.data else {}
+    if source := _source(entry):
+        known["source"] = source
     return {"stored": stored, **known}
 
 

@@ -87,7 +87,8 @@ class Observation(Seen):
     Attributes:
         enabled: Whether this installation takes snapshots.
         snapshot_name: The name to restore it by.
-        sandbox_name: The sandbox to take it from.
+        adopts: Whether its object is in the bucket already, and there is no sandbox.
+        sandbox_name: The sandbox to take it from, or empty.
         sandbox_uid: The only UID that this may have, or empty for any.
         container_name: The container to take it from, or empty for the first.
         timeout: How long it may take.
@@ -102,7 +103,8 @@ class Observation(Seen):
 
     enabled: bool = True
     snapshot_name: str
-    sandbox_name: str
+    adopts: bool = False
+    sandbox_name: str = ""
     sandbox_uid: str = ""
     container_name: str = ""
     timeout: timedelta = timedelta(seconds=300)

@@ -66,7 +66,7 @@ def acceptance(seen: Observation) -> tuple[Fact, ...]:
     accepted = (
         fact(Type.ACCEPTED, found.reason, found.message, status=Status.FALSE)
         if isinstance(found, Obstacle)
-        else fact(Type.ACCEPTED, Reason.SPEC_VALID, _what_is_taken(found), found)
+        else fact(Type.ACCEPTED, Reason.SPEC_VALID, _what_is_taken(seen, found), found)
     )
     accepted = replace(
         accepted,
@@ -85,6 +85,8 @@ def _source(seen: Observation) -> dict[Key, str] | Obstacle:
         return Obstacle(Reason.SNAPSHOTS_DISABLED, message)
     if taken := _taken(seen):
         return taken
+    if seen.adopts:
+        return {Key.SNAPSHOT_NAME: seen.snapshot_name}
     sandbox = seen.sandbox
     if sandbox is None or seen.sandbox_uid not in {"", sandbox.uid}:
         which = f" with the UID {seen.sandbox_uid}" if sandbox else ""
@@ -137,7 +139,9 @@ def _data(seen: Observation, sandbox: Sandbox, container: Container) -> dict[Key
     }
 
 
-def _what_is_taken(data: dict[Key, str]) -> str:
+def _what_is_taken(seen: Observation, data: dict[Key, str]) -> str:
+    if seen.adopts:
+        return f"What the bucket has under the name {seen.snapshot_name} is to be adopted"
     return f"Of container {data[Key.CONTAINER]} on node {data[Key.NODE]}"
 
 
@@ -148,12 +152,14 @@ Rule = Callable[[State, Observation], Iterator[Fact]]
 
 def progress(state: State, seen: Observation) -> Iterator[Fact]:
     """Yield that the Job exists, or that the API server does not let it in."""
+    about = Type.ADOPTING if seen.adopts else Type.CAPTURING
     if seen.job and not state.job_uid:
-        message = f"The Job on node {state.source.node if state.source else '?'} was created"
-        yield fact(Type.CAPTURING, Reason.JOB_CREATED, message, {Key.JOB_UID: seen.job.uid})
+        node = f" on node {state.source.node}" if state.source else ""
+        message = f"The Job{node} was created"
+        yield fact(about, Reason.JOB_CREATED, message, {Key.JOB_UID: seen.job.uid})
     elif seen.refusal and state.trouble != _refused(seen.refusal.final):
         reason = _refused(seen.refusal.final)
-        yield fact(Type.CAPTURING, reason, seen.refusal.message, status=Status.FALSE)
+        yield fact(about, reason, seen.refusal.message, status=Status.FALSE)
 
 
 def _refused(final: bool) -> Reason:  # noqa: FBT001 - a truth value is the whole argument
@@ -170,7 +176,7 @@ def _of_a_failed_job(_: State, seen: Observation) -> Iterator[Fact]:
     if seen.job and seen.job.failed:
         yield failure(Reason.JOB_FAILED, f"The Job failed: {seen.job.message}")
     elif seen.job and seen.job.complete:
-        yield failure(Reason.JOB_FAILED, "The Job ended, and nothing was stored")
+        yield failure(Reason.JOB_FAILED, f"The Job ended, and nothing was {_done(seen)}")
 
 
 def _of_a_lost_job(state: State, seen: Observation) -> Iterator[Fact]:
@@ -182,8 +188,13 @@ def _of_a_lost_job(state: State, seen: Observation) -> Iterator[Fact]:
 def _of_a_deadline(state: State, seen: Observation) -> Iterator[Fact]:
     if state.accepted_at and seen.now >= state.accepted_at + seen.timeout:
         why = seen.job.message if seen.job else state.trouble
-        message = f"Not stored within {seen.timeout.total_seconds():g} s (spec.timeoutSeconds)"
+        seconds = seen.timeout.total_seconds()
+        message = f"Not {_done(seen)} within {seconds:g} s (spec.timeoutSeconds)"
         yield failure(Reason.DEADLINE_EXCEEDED, f"{message}: {why}" if why else message)
+
+
+def _done(seen: Observation) -> str:
+    return "adopted" if seen.adopts else "stored"
 
 
 # The first that holds is the cause.

@@ -23,6 +23,7 @@ class Source:
         container_id: Its id on that node, without the runtime's prefix.
         image: Its image, as the specification names it.
         image_id: Its image, as the node resolved it: with the digest.
+        sandbox: Name of the sandbox, where the specification does not tell: of what was adopted.
     """
 
     sandbox_uid: str = ""
@@ -31,6 +32,7 @@ class Source:
     container_id: str = ""
     image: str = ""
     image_id: str = ""
+    sandbox: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +100,7 @@ class State(NamedTuple):
 
     Attributes:
         accepted_at: When the operator took it on, or None.
-        source: What it is taken from, or None.
+        source: What it is taken from, or None; of an object that is adopted, once it was found.
         trouble: Reason for which the Job could not be created so far, or empty.
         job_uid: UID of its Job, or empty before it exists.
         archive: The archive, or None before it is complete.

@@ -14,7 +14,7 @@ from isola_lifecycle.catalogue import UPLOADER
 from isola_lifecycle.keeping import RESERVED_ENTRIES
 from isola_lifecycle.log import Fact, Status
 from isola_lifecycle.snapshot.conditions import UPLOAD_ENTRIES, Key, Reason, Type
-from isola_lifecycle.snapshot.state import Archive, State
+from isola_lifecycle.snapshot.state import Archive, Source, State
 
 # An upload under way is told of when it has come on by a quarter, and not more often than this.
 _QUIET_SECONDS = 10
@@ -155,11 +155,36 @@ def interrupted(state: State, why: str) -> Facts:
 
 def stored(state: State, item: Object) -> Facts:
     """Return that the object is in the bucket, and with that the snapshot's success."""
-    if state.outcome:
-        return ()
-    data = {
+    message = f"{item.key} is in the bucket: {item.size_bytes} bytes, compressed"
+    return _succeeded(state, Reason.OBJECT_WRITTEN, message, _data_of(item))
+
+
+def adopted(state: State, item: Object, source: Source, by: str) -> Facts:
+    """Return that an object that was there is this snapshot's now, with all that it says of itself.
+
+    Args:
+        state: As the log has it.
+        item: The object.
+        source: What that was taken of.
+        by: Name of the RootfsSnapshot that stored it, or empty.
+    """
+    origin = {
+        Key.SANDBOX: source.sandbox,
+        Key.SANDBOX_UID: source.sandbox_uid,
+        Key.CONTAINER: source.container,
+        Key.IMAGE: source.image,
+        Key.IMAGE_ID: source.image_id,
+    }
+    message = f"{item.key} was found in the bucket, {item.size_bytes} bytes, and is adopted" + (
+        f"; RootfsSnapshot {by} had stored it" if by else ""
+    )
+    return _succeeded(state, Reason.OBJECT_ADOPTED, message, {**_data_of(item), **origin})
+
+
+def _data_of(item: Object) -> Mapping[Key, str]:
+    return {
         Key.KEY: item.key,
-        Key.PARTS: str(item.parts),
+        Key.PARTS: str(item.parts or ""),
         Key.BYTES: str(item.archive.size_bytes),
         Key.SHA256: item.archive.sha256,
         Key.STORED_BYTES: str(item.size_bytes),
@@ -169,16 +194,20 @@ def stored(state: State, item: Object) -> Facts:
         Key.SECONDS: "" if item.seconds is None else f"{item.seconds:.3f}",
         Key.EXPIRES_AT: item.expires_at,
     }
-    message = f"{item.key} is in the bucket: {item.size_bytes} bytes, compressed"
+
+
+def _succeeded(state: State, reason: Reason, message: str, data: Mapping[Key, str]) -> Facts:
+    if state.outcome:
+        return ()
     told = {key: value for key, value in data.items() if value}
     return (
-        _fact(Type.STORED, Status.TRUE, Reason.OBJECT_WRITTEN, message, told),
+        _fact(Type.STORED, Status.TRUE, reason, message, told),
         _fact(Type.SUCCEEDED, Status.TRUE, Reason.SNAPSHOT_STORED, "The snapshot can be restored"),
     )
 
 
 def not_stored(state: State, reason: Reason, message: str) -> Facts:
-    """Return that the bucket did not take it, and so there is no snapshot."""
+    """Return that the bucket did not take it, or has none to adopt: so there is no snapshot."""
     return _failed(state, Type.STORED, reason, message)
 
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from isola_lifecycle.log import Condition, Status
-from isola_lifecycle.sandbox.verdict import Verdict
 from isola_lifecycle.snapshot.conditions import Reason, Type
 from isola_lifecycle.snapshot.fold import fold
 from isola_lifecycle.snapshot.state import State, Stored
+from isola_lifecycle.verdict import Verdict, stopped
 
 _LOOK_AT_THE_JOB = "look at quotas and admission policies of the namespace"
 _LOOK_AT_THE_BUCKET = "look whether the bucket is there, and at the uploader's rights to it"
@@ -36,7 +36,7 @@ FAILURES = {
     ),
     Reason.NAME_TAKEN: (
         "Its name was taken",
-        "choose another snapshotName, or let it replace the one there is",
+        "choose another snapshotName, let it replace the one there is, or adopt that one",
     ),
     Reason.JOB_FORBIDDEN: ("The API server did not let its Job in", _LOOK_AT_THE_JOB),
     Reason.JOB_REJECTED: ("The API server does not accept its Job", _LOOK_AT_THE_JOB),
@@ -66,6 +66,12 @@ FAILURES = {
     Reason.BUCKET_UNAVAILABLE: ("The bucket did not answer", _LOOK_AT_THE_BUCKET),
     Reason.CHECKSUM_MISMATCH: ("What arrived was not what was sent", _TAKE_IT_AGAIN),
     Reason.UPLOAD_FAILED: ("It did not get to the bucket", _TAKE_IT_AGAIN),
+    Reason.OBJECT_MISSING: (
+        "There was nothing to adopt",
+        "the inventory tells which objects there are: snapshots/README.md",
+    ),
+    Reason.OBJECT_DAMAGED: ("What there was cannot be adopted", _TAKE_IT_AGAIN),
+    Reason.OBJECT_EXPIRED: ("What there was has had its time", _TAKE_IT_AGAIN),
 }
 
 
@@ -76,9 +82,9 @@ def verdict(entries: Sequence[Condition]) -> Verdict:
         return _of_one_under_way(state, entries)
     if not state.outcome.succeeded:
         cause, advice = _known(state.outcome.reason)
-        return Verdict(f"{cause}: {_stopped(state.outcome.message)}", advice)
+        return Verdict(f"{cause}: {stopped(state.outcome.message)}", advice)
     if state.stored is None:
-        return Verdict(f"It was stored, and is no more: {_stopped(_lost(entries))}")
+        return Verdict(f"It was stored, and is no more: {stopped(_lost(entries))}")
     return Verdict(f"It can be restored: {_described(state.stored)}{_fate(state)}.")
 
 
@@ -87,11 +93,12 @@ def _of_one_under_way(state: State, entries: Sequence[Condition]) -> Verdict:
         return Verdict(
             "The operator has not taken it on yet.", "if that lasts, look whether the operator runs"
         )
-    newest = _stopped(entries[-1].message)
+    newest = stopped(entries[-1].message)
     if state.trouble:
         cause, advice = _known(state.trouble)
         return Verdict(f"{cause} so far: {newest}", advice)
-    return Verdict(f"It is being taken: {newest}")
+    adopts = any(entry.type == Type.ADOPTING for entry in entries)
+    return Verdict(f"It is being {'adopted' if adopts else 'taken'}: {newest}")
 
 
 def _known(reason: str) -> tuple[str, str]:
@@ -118,7 +125,3 @@ def _fate(state: State) -> str:
     if state.object_goes:
         return "; its removal was asked for, and is under way"
     return ", and stays there although this resource goes"
-
-
-def _stopped(message: str) -> str:
-    return message if message.endswith((".", "!", "?", "…")) else f"{message}."

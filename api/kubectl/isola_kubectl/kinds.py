@@ -22,6 +22,7 @@ from isola_lifecycle.snapshot import verdict as of_snapshots
 from isola_lifecycle.snapshot.conditions import Type as SnapshotType
 from isola_lifecycle.snapshot.fold import SNAPSHOT as SNAPSHOT_PROJECTION
 from isola_lifecycle.snapshot.state import State as SnapshotState
+from isola_lifecycle.verdict import Verdict
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -51,7 +52,7 @@ class Kind:
     noun: str
     prefix: str
     fold: Callable[[Sequence[Condition]], Any]
-    verdict: Callable[[Sequence[Condition]], of_sandboxes.Verdict]
+    verdict: Callable[[Sequence[Condition]], Verdict]
     own: frozenset[str]
     asked: str
     over: Callable[[Any], bool]

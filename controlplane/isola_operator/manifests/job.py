@@ -1,4 +1,6 @@
-"""The Jobs of a snapshot: one takes it on the sandbox's node, one removes its object. Pure.
+"""The Jobs of a snapshot: one takes it on the sandbox's node or adopts it, one removes its object.
+
+Pure.
 
 The Job that takes it has two containers, so that none can do what both can:
 
@@ -6,6 +8,8 @@ The Job that takes it has two containers, so that none can do what both can:
                pause); no credentials, no service account, so nothing to take away and nowhere to go
     uploader   nobody, on nothing but the archive; the bucket's credentials and a service account
                that may append to logs of snapshots
+
+Those that adopt and remove have the uploader's container alone, and nothing of any node.
 
 `restartPolicy: OnFailure`: an uploader that is killed is started again beside its archive, and
 goes on from there.
@@ -140,19 +144,30 @@ def taking(snapshot: Snapshot, source: Source, settings: JobSettings) -> dict[st
     return _job(snapshot, naming.job_name(snapshot.name), pod, deadline)
 
 
+def adopting(snapshot: Snapshot, settings: JobSettings) -> dict[str, Any]:
+    """Return the Job that looks at the object that a snapshot adopts."""
+    deadline = int(snapshot.spec.get("timeoutSeconds", 300))
+    pod = _anywhere("adopt", snapshot, settings)
+    return _job(snapshot, naming.job_name(snapshot.name), pod, deadline)
+
+
 def removing(snapshot: Snapshot, deadline_seconds: int, settings: JobSettings) -> dict[str, Any]:
     """Return the Job that removes a snapshot's object from the bucket."""
-    pod = {
+    pod = _anywhere("remove", snapshot, settings)
+    return _job(snapshot, naming.removal_name(snapshot.name), pod, deadline_seconds)
+
+
+def _anywhere(command: str, snapshot: Snapshot, settings: JobSettings) -> dict[str, Any]:
+    return {
         **_pod(settings),
         "containers": [
             {
-                **_uploader(settings, "remove", _common(snapshot, settings)),
+                **_uploader(settings, command, _common(snapshot, settings)),
                 "volumeMounts": [{"name": "token", "mountPath": TOKEN_PATH, "readOnly": True}],
             }
         ],
         "volumes": [_token()],
     }
-    return _job(snapshot, naming.removal_name(snapshot.name), pod, deadline_seconds)
 
 
 def _job(snapshot: Snapshot, name: str, pod: Json, deadline_seconds: int) -> dict[str, Any]:
