@@ -29,9 +29,12 @@ def quantiles(metric: str, by: str = "") -> tuple[tuple[str, str], ...]:
 
 
 def rates(metric: str, by: str, selector: str = "") -> tuple[tuple[str, str], ...]:
-    """Return a query for a counter's rate by labels."""
+    """Return a query for a counter's rate by labels, without what does not happen.
+
+    Every reason there is has a counter: a legend of all of them would hide the few that matter.
+    """
     legend = " ".join(f"{{{{{label.strip()}}}}}" for label in by.split(","))
-    return ((f"sum by ({by}) (rate({metric}{selector}{RATE}))", legend),)
+    return ((f"sum by ({by}) (rate({metric}{selector}{RATE})) > 0", legend),)
 
 
 def stat(title: str, query: str, unit: str = "short") -> Panel:
@@ -94,7 +97,9 @@ DASHBOARDS = {
                 " / sum(rate(isola_life_start_duration_seconds_count[$__range]))",
                 "percentunit",
             ),
-            stat("Starts", "sum(increase(isola_life_start_duration_seconds_count[$__range]))"),
+            stat(
+                "Starts", "round(sum(increase(isola_life_start_duration_seconds_count[$__range])))"
+            ),
             Panel("Each step", quantiles(STEPS, "step"), "s"),
             Panel(
                 "Where the time goes",
@@ -133,12 +138,12 @@ DASHBOARDS = {
             stat("Failed now", 'max(isola_sandboxes{phase="Failed"})'),
             stat(
                 "Readiness lost",
-                'sum(increase(isola_log_entries_total{reason="ReadinessLost"}[$__range]))'
+                'round(sum(increase(isola_log_entries_total{reason="ReadinessLost"}[$__range])))'
                 " or vector(0)",
             ),
             stat(
                 "Server errors of the gateway",
-                f'sum(increase({REQUESTS}{{code=~"5.."}}[$__range])) or vector(0)',
+                f'round(sum(increase({REQUESTS}{{code=~"5.."}}[$__range]))) or vector(0)',
             ),
             Panel(
                 "Why sandboxes end",
@@ -189,7 +194,19 @@ DASHBOARDS = {
             Panel(
                 "Requests being answered", (("sum(isola_apigateway_http_requests_in_flight)", ""),)
             ),
+            Panel(
+                "Streams and connections",
+                (
+                    ("sum(isola_apigateway_streams)", "streams"),
+                    ("sum(isola_apigateway_connections)", "connections"),
+                ),
+            ),
             Panel("Commands started", rates(REQUESTS, "code", COMMANDS), "reqps"),
+            Panel(
+                "Refused: too much under way",
+                ((f"sum(rate(isola_apigateway_refused_total{RATE})) or vector(0)", "refused"),),
+                "reqps",
+            ),
             Panel(
                 "Reconciliations", rates("isola_reconcile_duration_seconds_count", "result"), "ops"
             ),
@@ -210,9 +227,10 @@ DASHBOARDS = {
             Panel("Exporter: waiting", (("max(isola_exporter_pending_entries)", "entries"),)),
             Panel(
                 "Exporter: failed deliveries",
-                ((f"rate(isola_exporter_failures_total{RATE})", ""),),
+                ((f"rate(isola_exporter_failures_total{RATE})", "failed, and made again"),),
                 "cps",
             ),
+            Panel("Exporter: gaps", (("max(isola_exporter_gaps)", "pieces that never came"),)),
         ),
     ),
 }

@@ -369,16 +369,20 @@ class History(Story):
     )
 
 
-class RecordSummary(Wire):
-    """A sandbox that is on record."""
+# By the names of the events that tell of them.
+RecordedKind = Literal["sandbox", "rootfsSnapshot"]
 
-    id: SandboxId
-    uid: str = Field(description="Of all sandboxes that had this id.")
+
+class RecordSummary(Wire):
+    """A sandbox or snapshot that is on record."""
+
+    id: SandboxId | SnapshotName
+    uid: str = Field(description="Of all that had this id.")
     recorded_at: datetime = Field(description="When its whole history was put on record.")
 
 
 class RecordList(Wire):
-    """Sandboxes that are on record as ended and gone, the latest first."""
+    """What is on record as ended and gone, the latest first."""
 
     records: list[RecordSummary]
     next_cursor: str | None = Field(

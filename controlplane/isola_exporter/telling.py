@@ -48,12 +48,14 @@ class Open:
         began: Sequence of the entry that began it.
         start: When.
         links: The requests that caused it, and what else it refers to.
+        request_id: Of the request that began it, or empty.
     """
 
     name: str
     began: int
     start: datetime
     links: tuple[Link, ...] = ()
+    request_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,13 +164,13 @@ def _opened(telling: Telling, phase_before: str, entry: Condition) -> Telling:
         *link_of(entry.data.get(TRACEPARENT, ""), entry.sequence),
         *telling.story.links(entry),
     )
-    began = Open(name="", began=entry.sequence, start=at, links=links)
+    began = Open(name="", began=entry.sequence, start=at, links=links, request_id=entry.request_id)
     life = telling.life or replace(began, name=telling.story.title, links=())
     phase, step = telling.phase, telling.step
     if phase is None or telling.state.phase != phase_before:
         phase, step = replace(began, name=telling.state.phase), None
     if name := _step_begun_by(entry, telling):
-        step = replace(began, name=name, links=())
+        step = replace(began, name=name, links=(), request_id="")
     elif entry.status == Status.TRUE and entry.type in telling.story.steps:
         step = None  # that was the last one
     return replace(telling, life=replace(life, links=(*life.links, *links)), phase=phase, step=step)
@@ -222,6 +224,7 @@ def _span(
             "isola.began": span.began,
             "isola.ended": entry.sequence,
             "isola.ended_by": f"{entry.type}/{entry.reason}",
+            **({"isola.request_id": span.request_id} if span.request_id else {}),
         },
         links=span.links,
         sequence=entry.sequence,

@@ -107,7 +107,7 @@ def create_app(  # noqa: PLR0913 - all that a gateway is wired to
         NetworkRoutes(lookup, egress),
         SandboxRoutes(every_sandbox, enforcement),
         HistoryRoutes(contract.GET_HISTORY, every_sandbox),
-        RecordRoutes(every_sandbox.histories),
+        RecordRoutes((every_sandbox, every_snapshot)),
         SnapshotRoutes(every_snapshot),
         HistoryRoutes(contract_snapshots.GET_SNAPSHOT_HISTORY, every_snapshot),
         CommandRoutes(proxy),

@@ -82,9 +82,10 @@ LIST_RECORDS = Operation(
     method="GET",
     path="/v1/records",
     tag="Sandboxes",
-    summary="List sandboxes that are gone and whose history is on record, the latest first",
+    summary="List sandboxes, or snapshots, that are gone and whose history is on record, the latest"
+    " first",
     answer=RecordList,
-    parameters=(parameters.LIMIT, parameters.CURSOR),
+    parameters=(parameters.OF_KIND, parameters.LIMIT, parameters.CURSOR),
     problems=(422, 503),
 )
 LIST_REFUSALS = Operation(

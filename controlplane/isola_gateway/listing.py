@@ -115,7 +115,7 @@ def is_chosen(summary: Summary, choice: Choice) -> bool:
 
 
 def record_page(kept: Sequence[Kept], *, before: Position | None, limit: int | None) -> RecordList:
-    """Return the records of sandboxes that are gone, the latest first.
+    """Return the records of what is gone, the latest first.
 
     Args:
         kept: All segments of the archive.

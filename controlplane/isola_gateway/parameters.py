@@ -20,6 +20,7 @@ from isola_rest.identifiers import (
     SnapshotName,
 )
 from isola_rest.labels import Selector
+from isola_rest.models import RecordedKind
 from isola_rest.snapshots import SnapshotStatus
 
 # Entries of a directory that a sidecar gives at once.
@@ -155,6 +156,7 @@ STATUS = _query("status", Phase, "Only sandboxes with this status.")
 SNAPSHOT_STATUS = _query("status", SnapshotStatus, "Only snapshots with this status.")
 OF_SANDBOX = _query("sandboxId", SandboxId, "Only snapshots of the sandbox with this id.")
 NAMED = _query("snapshotName", SnapshotName, "Only snapshots to be restored by this name.")
+OF_KIND = _query("kind", RecordedKind, "Of what the records are. Default: sandbox.")
 LIMIT = _query(
     "limit",
     Annotated[int, Field(ge=1, le=MOST_ITEMS)],

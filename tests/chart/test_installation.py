@@ -8,11 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from isola_lifecycle.archive import Segment, Subject
+from isola_lifecycle.codec import encode_segment
+from support.store import SANDBOXES, SNAPSHOTS
+from support.stories import RUNNING, START, TERMINATED, UID, log_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from chart.rendering import Chart
     from support.kubernetes_server import ApiServer
+    from support.store import Kind
 
 pytestmark = pytest.mark.apiserver
 
@@ -101,6 +107,38 @@ def test_sandboxes_outlive_an_uninstallation_and_are_taken_up_again(
         assert read(api_server, "sandbox", "survivor") == before
     finally:
         kubectl(api_server, "delete", "sandbox", "survivor")
+
+
+@pytest.mark.parametrize(
+    "kind", [SANDBOXES, SNAPSHOTS], ids=["SandboxRecord", "RootfsSnapshotRecord"]
+)
+def test_a_record_outlives_all_else_in_its_namespace_and_another_installation(
+    installed: Chart, api_server: ApiServer, kind: Kind
+) -> None:
+    subject = Subject(name="gone", uid=UID, created_at=START)
+    entries = log_of((*RUNNING, TERMINATED)).entries
+    segment = Segment(subject=subject, entries=entries, final=True)
+    ours = ("--namespace=isola-sandboxes",)
+    record = {
+        "apiVersion": "sandbox.isola.run/v1alpha1",
+        "kind": kind.resource.record_kind,
+        "metadata": {"name": segment.name},
+        "spec": encode_segment(segment, kind.resource),
+    }
+    kubectl(api_server, "create", *ours, "--filename=-", stdin=json.dumps(record))
+    which = (kind.resource.record_kind.lower(), segment.name, *ours)
+    try:
+        before = read(api_server, *which)
+        named = ("--namespaced", "--verbs=list,delete", "--output=name")
+        kinds = kubectl(api_server, "api-resources", *named).split()
+        others = ",".join(each for each in kinds if "record" not in each)
+        assert "sandboxes.sandbox.isola.run" in others
+        kubectl(api_server, "delete", others, "--all", "--wait=false", *ours)
+        installed.run("uninstall", *RELEASE)
+        installed.run("install", *RELEASE, ".", values=QUIET)
+        assert read(api_server, *which) == before
+    finally:
+        kubectl(api_server, "delete", *which)
 
 
 def test_nothing_but_the_definitions_is_left_behind(

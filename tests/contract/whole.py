@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import AsyncGenerator, Generator
 from contextlib import ExitStack, asynccontextmanager, closing, contextmanager, suppress
-from ipaddress import ip_address
-from itertools import count
 from pathlib import Path
-from typing import Any
 
 import httpx
 
-from isola_lifecycle.naming import SIDECAR_PORT
-from isola_operator.credentials import Credentials
 from isola_store.client import KubernetesClient
-from support.certificates import server_context
 from support.cluster import until
+from support.fronts import Fronts
 from support.kubelet import Kubelet
 from support.kubernetes_server import NAMESPACE, ApiServer, free_port
 from support.program import Program
@@ -49,52 +43,6 @@ def programs(folder: Path, api_server: ApiServer) -> Generator[str]:
             stack.callback(program.kill)
             program.start()
         yield f"http://127.0.0.1:{port}"
-
-
-class Fronts:
-    """An address for each pod, where its own certificate is shown; behind all is one sidecar."""
-
-    def __init__(self, sidecar: str) -> None:
-        self._sidecar = sidecar
-        self._numbers = count(1)
-        self._servers: list[asyncio.Server] = []
-
-    async def place(self, pod: dict[str, Any]) -> str:
-        sidecar = pod["spec"]["initContainers"][0]
-        (certificate,) = (each["value"] for each in sidecar["env"])
-        context = server_context(Credentials(certificate, sidecar["workingDir"].lstrip("/")))
-        # Each process has its own: others may run the same at the same time.
-        network = ip_address("127.1.0.0") + 2**16 * (os.getpid() % 250)
-        address = str(network + next(self._numbers))
-        server = await asyncio.start_server(self._pass_on, address, SIDECAR_PORT, ssl=context)
-        self._servers.append(server)
-        return address
-
-    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        beyond, onwards = await asyncio.open_connection(self._sidecar, SIDECAR_PORT)
-        both = (_piped(reader, onwards), _piped(beyond, writer))
-        tasks = [asyncio.create_task(each) for each in both]
-        # The test's end cancels this; asyncio's streams take that for a failure.
-        try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        except asyncio.CancelledError:
-            for each in (onwards, writer):
-                each.transport.abort()
-        for task in tasks:
-            task.cancel()
-        for each in (onwards, writer):
-            each.close()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-    def close(self) -> None:
-        for server in self._servers:
-            server.close()
-
-
-async def _piped(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while data := await reader.read(65536):
-        writer.write(data)
-        await writer.drain()
 
 
 @asynccontextmanager

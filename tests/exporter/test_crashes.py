@@ -6,6 +6,7 @@ import asyncio
 import os
 import random
 import time
+from collections import Counter
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ import pytest
 from exporter.scene import TRACEPARENT, Program, Scene, assert_told
 from isola_exporter.model import Ids, Kind
 from isola_lifecycle.archive import whole
+from isola_lifecycle.chain import faults
+from isola_lifecycle.codec import encode
 from isola_lifecycle.log import Log
 from isola_store.port import Sandbox
 from support.collector import Collector
@@ -71,20 +74,34 @@ async def gateway(folder: Path, api_server: ApiServer) -> AsyncGenerator[tuple[P
         program.kill()
 
 
-async def chaos(victims: list[Program | Collector], chance: random.Random, pace: float) -> None:
-    """Kill one after the other for ever: of four, each comes up in between more often than not.
+async def chaos(
+    victims: dict[str, Program | Collector],
+    chance: random.Random,
+    pace: float,
+    over: asyncio.Event,
+) -> Counter[str]:
+    """Kill one after the other until it is over: each comes up in between more often than not.
+
+    All of them in turn, but in another order each time; and start whom it killed.
 
     Args:
-        victims: Whom.
+        victims: Whom, by name.
         chance: Decides.
         pace: How many seconds a program takes to come up on this machine.
+        over: Set when it is to end; it ends with whoever's turn is still to come.
+
+    Returns:
+        How often it killed each.
     """
-    while True:
-        await asyncio.sleep(chance.uniform(0.1, 0.5) * pace)
-        victim = chance.choice(victims)
-        await asyncio.to_thread(victim.kill)
-        await asyncio.sleep(chance.uniform(0, 0.2) * pace)
-        await asyncio.to_thread(victim.start)
+    killed: Counter[str] = Counter()
+    while not over.is_set():
+        for name in chance.sample(list(victims), len(victims)):
+            await asyncio.sleep(chance.uniform(0.1, 0.5) * pace)
+            await asyncio.to_thread(victims[name].kill)
+            killed[name] += 1
+            await asyncio.sleep(chance.uniform(0, 0.2) * pace)
+            await asyncio.to_thread(victims[name].start)
+    return killed
 
 
 @pytest.mark.timeout(600 + 60 * LIVES)
@@ -105,20 +122,25 @@ async def test_killing_everybody_at_random_loses_and_disorders_nothing(
         return Ids(sandbox.uid).span(Kind.LIFE, 1) in scene.spans(sandbox.uid)
 
     async with gateway(tmp_path, api_server) as (program, client):
-        victims = [program, scene.operator, scene.collector, scene.exporter]
+        victims = {
+            "gateway": program,
+            "operator": scene.operator,
+            "collector": scene.collector,
+            "exporter": scene.exporter,
+        }
         began = time.monotonic()
         await scene.exporting()
-        trouble = asyncio.create_task(chaos(victims, chance, time.monotonic() - began))
+        over = asyncio.Event()
+        trouble = asyncio.create_task(chaos(victims, chance, time.monotonic() - began, over))
         sandboxes = await asyncio.gather(*(life(client, number) for number in range(LIVES)))
-        trouble.cancel()
-        with suppress(asyncio.CancelledError):
-            await trouble
-        for victim in victims:
-            if victim.process is None:
-                victim.start()
+        over.set()
+        killed = await trouble
         await scene.until(lambda: all(map(is_told, sandboxes)))
     for sandbox in sandboxes:
         archived = whole(await scene.records.read(sandbox.name, sandbox.uid))
-        assert archived[0].sequence == 1
+        watched = scene.logs[sandbox.uid].entries
+        assert archived[: len(watched)] == watched
+        assert faults(sandbox.uid, [encode(entry) for entry in archived]) == ()
         scene.logs[sandbox.uid] = Log(sandbox.uid, archived)
         assert_told(scene, sandbox)
+    print(f"{LIVES} lives, killed meanwhile: {dict(killed)}")  # noqa: T201 - how hard it was

@@ -80,6 +80,12 @@ async def deleted(
     return response
 
 
+async def recorded(client: Client, **query: str) -> list[dict[str, Any]]:
+    answer = await client.get("/v1/records", query_string=query)
+    assert answer.status_code == 200
+    return (await answer.json)["records"]
+
+
 async def goes(snapshots: SnapshotWorld, name: str) -> None:
     """Let an object go as the operator does: its history first."""
     item = await snapshots.store.read(name)
@@ -647,6 +653,10 @@ async def test_one_that_is_gone_is_404_and_its_history_is_told_all_the_same(
     assert (told["deleted"], told["uid"], len(told["entries"])) == (True, snapshot.uid, 6)
     other = "00000000-0000-4000-8000-999999999999"
     assert other in (await got(client, "/a/history", 404, uid=other))["detail"]
+    assert await recorded(client) == []
+    (record,) = await recorded(client, kind="rootfsSnapshot")
+    assert (record["id"], record["uid"]) == ("a", snapshot.uid)
+    assert (await client.get("/v1/records?kind=job")).status_code == 422
 
 
 async def test_a_history_is_followed_until_the_snapshot_is_gone(

@@ -8,10 +8,11 @@ from collections.abc import AsyncIterator
 import pytest
 from playwright.async_api import Browser, Page, expect
 
-from gateway.fakes import TEMPLATE, World, fact, started
+from gateway.fakes import TEMPLATE, World, fact, started, stored
 from gateway.serving import served
 from gateway.test_archived_history import is_recorded
 from gateway.test_history import REQUESTED, TERMINATED, ends
+from gateway.test_snapshots import RETAINED, goes
 from isola_store.port import Draft
 from support.browser import DESK, PHONE, Complaints, chromium, overflows
 
@@ -93,6 +94,36 @@ async def test_a_life_is_followed_to_its_record(browser: Browser, gateway: World
     assert complaints.found == []
 
 
+async def test_snapshots_and_their_records_are_looked_at_likewise(
+    browser: Browser, gateway: World, url: str
+) -> None:
+    await gateway.exists("box")
+    await gateway.snapshots.exists("shot", *stored()[:3], snapshotName="monday")
+    page = await browser.new_page()
+    complaints = Complaints(page, url.removesuffix("/ui/"))
+    await page.goto(url)
+    await shown(page, "box")
+    await page.get_by_role("link", name="Snapshots", exact=True).click()
+    row = page.get_by_role("row").filter(has_text="monday, of sandbox box")
+    await expect(row).to_contain_text("Running")
+    await expect(page.get_by_role("link", name="box", exact=True)).to_be_hidden()
+    await gateway.snapshots.records("shot", *stored()[3:])
+    await expect(row).to_contain_text("Succeeded")
+    await page.get_by_role("link", name="shot", exact=True).click()
+    log = page.locator(".log > li")
+    await expect(log).to_have_count(5)
+    await expect(page.get_by_role("img", name=re.compile("Succeeded .* so far"))).to_be_visible()
+    await gateway.snapshots.records("shot", RETAINED)
+    await expect(log).to_have_count(6)
+    await goes(gateway.snapshots, "shot")
+    await page.get_by_role("link", name="All snapshots").click()
+    gone = page.get_by_role("table", name="Deleted snapshots")
+    await gone.get_by_role("link", name="shot", exact=True).click()
+    await expect(page.get_by_text("gone; this is its record")).to_be_visible()
+    await expect(log).to_have_count(6)
+    assert complaints.found == []
+
+
 async def test_what_a_sandbox_says_is_never_run(browser: Browser, gateway: World, url: str) -> None:
     ended = fact("ContainerExited", "Error", MARKUP, container=MARKUP, exitCode="1")
     await gateway.exists("box", *started(), ended, fact("Succeeded", "Error", MARKUP, holds=False))
@@ -118,12 +149,13 @@ async def test_everything_is_reached_by_keyboard(
     await page.goto(url)
     await shown(page, "box")
     reached: list[str] = []
-    for _ in range(5):
+    for _ in range(7):
         await page.keyboard.press("Tab")
         reached.append(await page.evaluate("document.activeElement.textContent.trim()"))
         outline = await page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
         assert outline == "solid"
-    assert (reached[0], reached[1], reached[4]) == ("Skip to content", "Isola", "box")
+    assert reached[:4] == ["Skip to content", "Isola", "Sandboxes", "Snapshots"]
+    assert reached[6] == "box"
     await page.keyboard.press("Enter")
     await expect(page.get_by_role("heading", name="Its log")).to_be_visible()
     assert await page.evaluate("document.activeElement.id") == "main"

@@ -202,6 +202,9 @@ async def test_reading_needs_no_more_rights_than_the_documented_ones(
         kubectl("create", "role", role, f"--verb={verbs}", f"--resource={resource}")
         account = f"--serviceaccount={NAMESPACE}:reader"
         kubectl("create", "rolebinding", role, f"--role={role}", account)
+    gone = await lives.end(await lives.begin())
     for words in (("history",), ("why",), ("verify",)):
         assert cli(*words, sandbox.name).code == 0
+        assert cli(*words, gone.name).code == 0
+    assert cli("watch", gone.name).code == 0
     assert cli("list", "--all").code == 0

@@ -6,6 +6,8 @@ Each test first shows that the log, as the API server took it, is intact.
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 from collections.abc import Callable
 from typing import Any
 
@@ -14,9 +16,9 @@ import pytest
 from isola_lifecycle.chain import digest
 from isola_lifecycle.naming import PLURAL, RECORD_PLURAL
 from isola_store.port import Logged
-from kubectl.conftest import Cli
+from kubectl.conftest import Cli, Run
 from support.etcd import Etcd
-from support.kubernetes_server import ApiServer
+from support.kubernetes_server import NAMESPACE, ApiServer
 from support.lives import Lives
 from support.stories import NOT_READY, READY
 
@@ -94,6 +96,7 @@ async def test_a_change_to_a_living_sandbox_s_log_is_found(
     assert_intact(cli, sandbox.name)
     etcd.edit(PLURAL, sandbox.name, in_status(tampering))
     assert_found(cli, sandbox, 3 + away, told, f"Sandbox {sandbox.name}")
+    assert_found_in_an_export(cli, sandbox, 3 + away, told)
 
 
 @pytest.mark.parametrize(("tampering", "away", "told"), CHANGES)
@@ -104,6 +107,7 @@ async def test_a_change_to_what_is_left_of_a_long_log_is_found(
     assert_intact(cli, sandbox.name)
     etcd.edit(PLURAL, sandbox.name, in_status(tampering))
     assert_found(cli, sandbox, 27 + away, told, f"Sandbox {sandbox.name}")
+    assert_found_in_an_export(cli, sandbox, 27 + away, told)
 
 
 @pytest.mark.parametrize(("tampering", "away", "told"), CHANGES)
@@ -115,6 +119,7 @@ async def test_a_change_to_a_record_is_found(
     record = f"{sandbox.name}-{sandbox.uid}-1"
     etcd.edit(RECORD_PLURAL, record, in_record(tampering))
     assert_found(cli, sandbox, 3 + away, told, f"SandboxRecord {record}")
+    assert_found_in_an_export(cli, sandbox, 3 + away, told)
 
 
 async def test_a_record_that_was_removed_is_missed(cli: Cli, lives: Lives, etcd: Etcd) -> None:
@@ -265,10 +270,21 @@ def witness_of(cli: Cli, name: str) -> str:
     return cli("verify", name).lines[0].split("witness ")[1]
 
 
+def assert_found_in_an_export(cli: Cli, sandbox: Logged, number: int, told: str) -> None:
+    """Verify what kubectl exported after the change, of all there is in the namespace."""
+    kinds = ("sandboxes,sandboxrecords", "--namespace", NAMESPACE)
+    command = [os.environ["KUBECTL"], "get", *kinds, "--output=json"]
+    exported = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert_told(cli("verify", "-f", "-", "-o", "json", stdin=exported), sandbox, number, told)
+
+
 def assert_found(cli: Cli, sandbox: Logged, number: int, told: str, place: str = "") -> None:
-    done = cli("verify", sandbox.name, "-o", "json")
+    assert_told(cli("verify", sandbox.name, "-o", "json"), sandbox, number, told, place)
+
+
+def assert_told(done: Run, sandbox: Logged, number: int, told: str, place: str = "") -> None:
     assert done.code == 1
-    (log,) = json.loads(done.out)["logs"]
+    (log,) = (log for log in json.loads(done.out)["logs"] if log["uid"] == sandbox.uid)
     assert (log["id"], log["uid"]) == (sandbox.name, sandbox.uid)
     findings = log["findings"]
     assert findings[0]["sequence"] == number, findings

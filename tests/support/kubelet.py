@@ -64,9 +64,19 @@ class Kubelet:
         self, sandbox: str, address: str = "10.0.0.1", containers: Sequence[str] = ("sandbox0",)
     ) -> None:
         """Schedule a sandbox's pod and start everything in it."""
+        await self.bind(sandbox)
+        await self.run(sandbox, address, containers)
+
+    async def bind(self, sandbox: str) -> None:
+        """Schedule a sandbox's pod."""
         target = {"apiVersion": "v1", "kind": "Node", "name": "n1"}
         body = {"metadata": {"name": f"{sandbox}-pod"}, "target": target}
         await self.client.request("POST", f"{PODS}/{sandbox}-pod/binding", body)
+
+    async def run(
+        self, sandbox: str, address: str = "10.0.0.1", containers: Sequence[str] = ("sandbox0",)
+    ) -> None:
+        """Start everything in a pod that has its node."""
         running = {"running": {"startedAt": "2026-01-01T00:00:00Z"}}
         await self._says(
             sandbox,

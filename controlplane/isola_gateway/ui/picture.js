@@ -74,8 +74,11 @@ export function life(history, now, room) {
     group.append(element("title", {}, `${step.phase}, ${told} from entry ${numbers} on`));
     group.append(element("rect", { x, y: BAR.top, width, height: BAR.height, rx: 3 }));
     if (width > 8 * numbers.length + 10) group.append(element("text", { x: x + 7, y: BAR.top + 20, class: "inside" }, numbers));
-    if (width > 7 * told.length) group.append(element("text", { x, y: BAR.top + BAR.height + 17, class: "quiet" }, told));
-    if (step.phase !== shown[index - 1]?.phase && width > 50) group.append(element("text", { x, y: BAR.top - 7 }, step.phase));
+    if (width > 8 * told.length) group.append(element("text", { x, y: BAR.top + BAR.height + 17, class: "quiet" }, told));
+    if (step.phase !== shown[index - 1]?.phase && width > 50) {
+      const fits = x + 8 * step.phase.length < room;
+      group.append(element("text", { x: fits ? x : room, y: BAR.top - 7, "text-anchor": fits ? "start" : "end" }, step.phase));
+    }
     picture.append(group);
     x += width + GAP;
   });

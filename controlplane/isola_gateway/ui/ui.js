@@ -1,10 +1,21 @@
-// The page: a list of sandboxes and the life of one, both as the REST API tells them, both live.
+// The page: a list of sandboxes or snapshots and the life of one, both as the REST API tells them, both live.
 // Whatever a sandbox or a caller wrote gets here as text, and is put into the page as text.
 
 import { duration, isOver, life, totals } from "./picture.js";
 
 const API = "../v1";
-const STATES = ["Pending", "Running", "Terminating", "Succeeded", "Failed"];
+// What there is to look at, by its place in the API, which is also its place here.
+const KINDS = {
+  sandboxes: {
+    title: "Sandboxes", one: "Sandbox", many: "sandboxes", event: "sandbox",
+    states: ["Pending", "Running", "Terminating", "Succeeded", "Failed"], about: () => "",
+  },
+  "rootfs-snapshots": {
+    title: "Snapshots of root file systems", one: "Snapshot", many: "snapshots", event: "rootfsSnapshot",
+    states: ["Pending", "Running", "Succeeded", "Failed"],
+    about: (snapshot) => h("div", { class: "faint" }, `${snapshot.snapshotName}, of sandbox ${snapshot.sandboxId}`),
+  },
+};
 const MOST_RECORDS = 200;
 const TICK = 1000;
 // Several entries come in one write: look once for all of them.
@@ -25,7 +36,7 @@ function h(name, attributes = {}, ...children) {
 }
 
 const state = (phase) => h("span", { class: `state ${phase}` }, phase);
-const path = (id, uid) => `#/sandboxes/${encodeURIComponent(id)}${uid ? `?uid=${encodeURIComponent(uid)}` : ""}`;
+const path = (place, id, uid) => `#/${place}/${encodeURIComponent(id)}${uid ? `?uid=${encodeURIComponent(uid)}` : ""}`;
 const ago = (text) => `${duration((Date.now() - Date.parse(text)) / 1000)} ago`;
 
 function time(text) {
@@ -66,68 +77,69 @@ function follow(url, listeners) {
 
 // --- the list ---------------------------------------------------------------------------------
 
-function list() {
-  document.title = "Isola";
-  const sandboxes = new Map();
+function list(place) {
+  const kind = KINDS[place];
+  document.title = place === "sandboxes" ? "Isola" : `${kind.title} · Isola`;
+  const items = new Map();
   const rows = new Map();
   let synced = false;
 
   const name = h("input", { type: "search", name: "name", autocomplete: "off", oninput: () => arrange() });
-  const status = h("select", { name: "status", onchange: () => arrange() }, h("option", { value: "" }, "any"), ...STATES.map((s) => h("option", {}, s)));
+  const status = h("select", { name: "status", onchange: () => arrange() }, h("option", { value: "" }, "any"), ...kind.states.map((s) => h("option", {}, s)));
   const counts = h("p", { class: "faint", role: "status" }, "…");
   const body = h("tbody");
   const gone = h("tbody");
   main.replaceChildren(
-    h("h1", {}, "Sandboxes"),
+    h("h1", {}, kind.title),
     h("form", { onsubmit: (event) => event.preventDefault() }, h("label", {}, "Name or label contains", name), h("label", {}, "State", status)),
     counts,
-    h("table", {}, h("caption", { class: "skip" }, "Living sandboxes, newest first"), head("Sandbox", "State", "Created", "Labels"), body),
+    h("table", {}, h("caption", { class: "skip" }, `Living ${kind.many}, newest first`), head(kind.one, "State", "Created", "Labels"), body),
     h("h2", {}, "Gone, and on record"),
-    h("table", {}, h("caption", { class: "skip" }, "Deleted sandboxes, latest first"), head("Sandbox", "Recorded"), gone),
+    h("table", {}, h("caption", { class: "skip" }, `Deleted ${kind.many}, latest first`), head(kind.one, "Recorded"), gone),
   );
 
-  function row(sandbox) {
-    const labels = Object.entries(sandbox.labels ?? {}).map(([key, value]) => h("span", { class: "label" }, `${key}=${value}`));
-    return h("tr", { class: synced ? `new ${sandbox.status}` : undefined },
-      h("td", {}, h("a", { class: "id", href: path(sandbox.id) }, sandbox.id)), h("td", {}, state(sandbox.status)),
-      h("td", { class: "faint age", title: sandbox.creationTimestamp }, ago(sandbox.creationTimestamp)), h("td", {}, ...labels));
+  function row(shown) {
+    const labels = Object.entries(shown.labels ?? {}).map(([key, value]) => h("span", { class: "label" }, `${key}=${value}`));
+    return h("tr", { class: synced ? `new ${shown.status}` : undefined },
+      h("td", {}, h("a", { class: "id", href: path(place, shown.id) }, shown.id), kind.about(shown)), h("td", {}, state(shown.status)),
+      h("td", { class: "faint age", title: shown.creationTimestamp }, ago(shown.creationTimestamp)), h("td", {}, ...labels));
   }
 
-  function wanted(sandbox) {
-    const text = [sandbox.id, ...Object.entries(sandbox.labels ?? {}).map((pair) => pair.join("="))].join(" ");
-    return text.includes(name.value.trim()) && (!status.value || sandbox.status === status.value);
+  function wanted(item) {
+    const text = [item.id, item.snapshotName ?? "", ...Object.entries(item.labels ?? {}).map((pair) => pair.join("="))].join(" ");
+    return text.includes(name.value.trim()) && (!status.value || item.status === status.value);
   }
 
   function arrange() {
-    const order = [...sandboxes.values()].sort((a, b) => b.creationTimestamp.localeCompare(a.creationTimestamp) || a.id.localeCompare(b.id));
+    const order = [...items.values()].sort((a, b) => b.creationTimestamp.localeCompare(a.creationTimestamp) || a.id.localeCompare(b.id));
     const chosen = order.filter(wanted);
     const focused = document.activeElement;
-    body.replaceChildren(...chosen.map((sandbox) => rows.get(sandbox.id)));
+    body.replaceChildren(...chosen.map((item) => rows.get(item.id)));
     if (body.contains(focused)) focused.focus();
-    const by = STATES.map((s) => [s, order.filter((sandbox) => sandbox.status === s).length]).filter(([, count]) => count);
+    const by = kind.states.map((s) => [s, order.filter((item) => item.status === s).length]).filter(([, count]) => count);
     counts.textContent = order.length
       ? `${chosen.length} of ${order.length} shown: ${by.map(([s, count]) => `${count} ${s}`).join(", ")}`
-      : "No sandboxes at present.";
-    for (const [id, made] of rows) made.querySelector(".age").textContent = ago(sandboxes.get(id).creationTimestamp);
+      : `No ${kind.many} at present.`;
+    for (const [id, made] of rows) made.querySelector(".age").textContent = ago(items.get(id).creationTimestamp);
   }
 
   let due;
   const soon = () => { if (synced) due ??= setTimeout(() => { due = undefined; arrange(); }, SETTLE); };
 
   async function records() {
-    const told = await fetched(`${API}/records?limit=${MOST_RECORDS}`);
+    const told = await fetched(`${API}/records?kind=${kind.event}&limit=${MOST_RECORDS}`);
     gone.replaceChildren(...told.records.map((record) => h("tr", {},
-      h("td", {}, h("a", { class: "id", href: path(record.id, record.uid) }, record.id)),
+      h("td", {}, h("a", { class: "id", href: path(place, record.id, record.uid) }, record.id)),
       h("td", { class: "faint", title: record.recordedAt }, ago(record.recordedAt)))));
     if (!told.records.length) gone.append(h("tr", {}, h("td", { colspan: 2, class: "faint" }, "None.")));
   }
   const look = () => records().catch((error) => gone.replaceChildren(h("tr", {}, h("td", { colspan: 2, class: "problem" }, error.message))));
 
-  const stop = follow(`${API}/sandboxes`, {
+  const stop = follow(`${API}/${place}`, {
     // Everything is told again on a new connection, but not what went meanwhile.
-    open: () => { synced = false; sandboxes.clear(); rows.clear(); },
-    sandbox: (sandbox) => { sandboxes.set(sandbox.id, sandbox); rows.set(sandbox.id, row(sandbox)); soon(); },
-    removed: ({ id }) => { sandboxes.delete(id); rows.delete(id); soon(); look(); },
+    open: () => { synced = false; items.clear(); rows.clear(); },
+    [kind.event]: (item) => { items.set(item.id, item); rows.set(item.id, row(item)); soon(); },
+    removed: ({ id }) => { items.delete(id); rows.delete(id); soon(); look(); },
     synced: () => { synced = true; arrange(); look(); },
   });
   const ticking = setInterval(() => soon(), TICK * 10);
@@ -138,11 +150,11 @@ function head(...names) {
   return h("thead", {}, h("tr", {}, ...names.map((name) => h("th", { scope: "col" }, name))));
 }
 
-// --- one sandbox ------------------------------------------------------------------------------
+// --- one of them ------------------------------------------------------------------------------
 
-function sandbox(id, uid) {
+function one(place, id, uid) {
   document.title = `${id} · Isola`;
-  const url = `${API}/sandboxes/${encodeURIComponent(id)}/history`;
+  const url = `${API}/${place}/${encodeURIComponent(id)}/history`;
   const query = uid ? `?uid=${encodeURIComponent(uid)}` : "";
   const title = h("h1", {}, h("span", { class: "id" }, id), " ");
   const verdict = h("div", { class: "verdict", role: "status" }, h("p", {}, "…"));
@@ -150,7 +162,7 @@ function sandbox(id, uid) {
   const legend = h("ul", { class: "legend" });
   const log = h("ol", { class: "log" });
   main.replaceChildren(
-    h("p", {}, h("a", { href: "#/" }, "All sandboxes")), title, verdict,
+    h("p", {}, h("a", { href: place === "sandboxes" ? "#/" : `#/${place}` }, `All ${KINDS[place].many}`)), title, verdict,
     h("h2", {}, "Its life"), picture, legend,
     h("p", { class: "faint" }, "From entry to entry of its log, by their numbers. Widths are logarithmic: a bar twice as wide is a much longer time."),
     h("h2", {}, "Its log"), log,
@@ -174,7 +186,7 @@ function sandbox(id, uid) {
     const known = log.children.length;
     history.entries.slice(known).forEach((entry, index) => {
       const at = known + index;
-      log.append(item(entry, history.sincePreviousSeconds[at], history.phases[at], known > 0));
+      log.append(line(entry, history.sincePreviousSeconds[at], history.phases[at], known > 0));
     });
     draw();
     ended = isOver(history);
@@ -201,7 +213,7 @@ function sandbox(id, uid) {
   return () => { stop(); clearInterval(ticking); clearTimeout(due); };
 }
 
-function item(entry, since, phase, isNew) {
+function line(entry, since, phase, isNew) {
   const details = [["actor", entry.actor], ["request", entry.requestId], ...Object.entries(entry.data ?? {}), ["generation", entry.observedGeneration], ["digest", entry.digest]];
   return h("li", { class: `${phase}${isNew ? " new" : ""}` },
     h("span", { class: "number", "aria-label": `Entry ${entry.sequence}` }, String(entry.sequence)),
@@ -221,8 +233,13 @@ function route() {
   leave();
   connected(true, "connecting …");
   const [where, query] = location.hash.slice(1).split("?");
-  const [, kind, id] = where.split("/");
-  leave = kind === "sandboxes" && id ? sandbox(decodeURIComponent(id), new URLSearchParams(query).get("uid")) : list();
+  const [, asked, id] = where.split("/");
+  const place = Object.hasOwn(KINDS, asked ?? "") ? asked : "sandboxes";
+  for (const link of document.querySelectorAll("nav a")) {
+    if (link.hash === `#/${place}`) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+  leave = id ? one(place, decodeURIComponent(id), new URLSearchParams(query).get("uid")) : list(place);
 }
 
 addEventListener("hashchange", () => { route(); main.focus({ preventScroll: true }); scrollTo(0, 0); });
