@@ -43,6 +43,7 @@ check: sync ## Lint, formatting, types, import contracts, scripts, documents, ch
 	$(RUN) shellcheck hack/*.sh hack/uv hack/runc-without-sys-resource .ci/run
 	$(RUN) python hack/openapi.py --check
 	$(RUN) python hack/dashboards.py --check
+	$(RUN) python hack/values.py --check
 	"$$(hack/binaries.sh helm)/helm" lint --strict --quiet chart
 
 ##@ Development
