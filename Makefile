@@ -44,6 +44,7 @@ check: sync ## Lint, formatting, types, import contracts, scripts, documents, ch
 	$(RUN) python hack/openapi.py --check
 	$(RUN) python hack/sdk_sync.py --check
 	$(RUN) python hack/dashboards.py --check
+	$(RUN) python hack/values.py --check
 	"$$(hack/binaries.sh helm)/helm" lint --strict --quiet chart
 
 ##@ Development

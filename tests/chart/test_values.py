@@ -75,6 +75,19 @@ def test_every_default_is_commented_for_the_reader() -> None:
     assert [line.split(":")[0].strip() for line in uncommented] == ["cpu", "memory"] * 5
 
 
+def test_the_table_of_values_has_each_of_them_with_its_comment() -> None:
+    rows = [
+        line for line in (CHART / "values.md").read_text().splitlines() if line.startswith("| `")
+    ]
+    comments = [
+        line.strip().removeprefix("# -- ").replace("|", "\\|")
+        for line in (CHART / "values.yaml").read_text().splitlines()
+        if line.strip().startswith("# -- ")
+    ]
+    assert [row.rsplit("` | ", 1)[1] for row in rows] == [f"{each} |" for each in comments]
+    assert "| `operator.replicaCount` | `1` | Number of operators." in "\n".join(rows)
+
+
 @pytest.mark.parametrize(
     ("values", "complaint"),
     [

@@ -19,6 +19,16 @@ from support.toolchain import ROOT, binaries
 
 TOKEN = "tests-only"  # of a server that lives on loopback for one test session
 NAMESPACE = "isola-sandboxes"
+# What service accounts ask for is written down, once it is answered; nothing of administrators.
+AUDIT_POLICY = {
+    "apiVersion": "audit.k8s.io/v1",
+    "kind": "Policy",
+    "omitStages": ["RequestReceived"],
+    "rules": [
+        {"level": "Metadata", "userGroups": ["system:serviceaccounts"]},
+        {"level": "None"},
+    ],
+}
 
 
 @dataclass(frozen=True)
@@ -30,12 +40,14 @@ class ApiServer:
         kubeconfig: A file with an administrator's credentials for it.
         kubectl: Path of a kubectl of the same version.
         etcd: Address of its etcd, for tests that go behind its back.
+        audit: Its audit log, of service accounts alone: an event a line, as JSON.
     """
 
     url: str
     kubeconfig: Path
     kubectl: Path
     etcd: str
+    audit: Path
 
     def run_kubectl(
         self, *arguments: str, stdin: str = "", editor: str = "false"
@@ -60,6 +72,8 @@ def serving(folder: Path) -> Generator[ApiServer]:
     etcd = f"http://127.0.0.1:{client_port}"
     key = folder / "service-account.key"
     subprocess.run(["openssl", "genrsa", "-out", key, "2048"], check=True, capture_output=True)
+    audit, policy = folder / "audit.jsonl", folder / "audit-policy.json"
+    policy.write_text(json.dumps(AUDIT_POLICY))
     (folder / "tokens.csv").write_text(f"{TOKEN},tests,tests,system:masters\n")
     with ExitStack() as stack:
         for name, flags in {
@@ -82,6 +96,10 @@ def serving(folder: Path) -> Generator[ApiServer]:
                 "--authorization-mode=RBAC",
                 "--service-cluster-ip-range=10.96.0.0/16",
                 "--disable-admission-plugins=ServiceAccount",
+                # As some clusters have it: setting an owner that blocks deletion takes a right.
+                "--enable-admission-plugins=OwnerReferencesPermissionEnforcement",
+                f"--audit-policy-file={policy}",
+                f"--audit-log-path={audit}",
             ],
         }.items():
             stack.enter_context(_process(tools / name, flags, folder / f"{name}.log"))
@@ -89,7 +107,7 @@ def serving(folder: Path) -> Generator[ApiServer]:
         certificate = folder / "certs" / "apiserver.crt"
         _wait_ready(url, certificate, folder / "kube-apiserver.log")
         kubeconfig = _kubeconfig(folder / "kubeconfig", url, certificate)
-        server = ApiServer(url, kubeconfig, tools / "kubectl", etcd)
+        server = ApiServer(url, kubeconfig, tools / "kubectl", etcd, audit)
         _install_resources(server)
         yield server
 
