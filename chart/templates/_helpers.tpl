@@ -52,6 +52,11 @@ app.kubernetes.io/component: {{ index . 1 }}
 {{- default (printf "%s-operator" (include "isola.fullname" .)) .Values.operator.serviceAccount.name -}}
 {{- end -}}
 
+{{/* The CronJob that lists the bucket. One has 52 characters at most. */}}
+{{- define "isola.snapshots.inventoryName" -}}
+{{- include "isola.fullname" . | trunc 33 | trimSuffix "-" }}-snapshot-inventory
+{{- end -}}
+
 {{- define "isola.apiGateway.serviceAccountName" -}}
 {{- default (printf "%s-api-gateway" (include "isola.fullname" .)) .Values.apiGateway.serviceAccount.name -}}
 {{- end -}}

@@ -275,7 +275,7 @@ async def scene(accounts: Accounts, minio: Server, tmp_path: Path) -> AsyncGener
         ISOLA_NODE_NAME="n1",
         ISOLA_BUCKET_URL=minio.url(BUCKET),
         ISOLA_MOUNTER_FOLDER=str(tmp_path / "isola"),
-        ISOLA_HEALTH_PORT=str(free_port()),
+        **{name: str(free_port()) for name in ports},
         **minio.environment,
     )
     async with (
