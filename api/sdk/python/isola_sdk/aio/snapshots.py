@@ -9,9 +9,7 @@ from time import monotonic
 from isola_sdk.aio.api import AsyncApi
 from isola_sdk.aio.histories import follow_history, read_history
 from isola_sdk.errors import IsolaTimeoutError
-from isola_sdk.models import (
-    Labels,
-)
+from isola_sdk.models import Labels
 from isola_sdk.models_snapshots import (
     DeletionPolicy,
     RootfsSnapshotData,
@@ -21,6 +19,7 @@ from isola_sdk.models_snapshots import (
 )
 from isola_sdk.protocol import snapshots as asked
 from isola_sdk.protocol.histories import SNAPSHOTS, History, HistoryEntry
+from isola_sdk.protocol.messages import Request
 
 
 class AsyncRootfsSnapshot:
@@ -162,7 +161,6 @@ class AsyncRootfsSnapshots:
             SnapshotFailedError: There will be none; says why.
             IsolaTimeoutError: It is not there yet. It may still come.
         """
-        until = monotonic() + max_wait_seconds
         request = asked.create(
             sandbox_id=sandbox_id,
             snapshot_name=snapshot_name,
@@ -176,6 +174,44 @@ class AsyncRootfsSnapshots:
             labels=labels,
             wait_seconds=max_wait_seconds,
         )
+        return await self._made(request, max_wait_seconds)
+
+    async def adopt(
+        self,
+        snapshot_name: str,
+        *,
+        timeout_seconds: int | None = None,
+        ttl_seconds_after_finished: int | None = None,
+        max_wait_seconds: float = 310,
+        deletion_policy: DeletionPolicy | str | None = None,
+        labels: Labels | None = None,
+    ) -> AsyncRootfsSnapshot:
+        """Make a snapshot of what is stored under a name, and known to no snapshot (any more).
+
+        Args:
+            snapshot_name: What it is restored by.
+            timeout_seconds: How long it may take. Default: 300.
+            ttl_seconds_after_finished: How long it is shown afterwards. Default: 300.
+            max_wait_seconds: How long to wait; 0: not at all.
+            deletion_policy: What becomes of it when somebody deletes the custom resource.
+            labels: To find it by.
+
+        Raises:
+            SnapshotFailedError: Nothing is stored under that name, or it is damaged.
+            IsolaTimeoutError: It was not looked at yet.
+        """
+        request = asked.adopt(
+            snapshot_name=snapshot_name,
+            timeout_seconds=timeout_seconds,
+            ttl_seconds_after_finished=ttl_seconds_after_finished,
+            deletion_policy=deletion_policy,
+            labels=labels,
+            wait_seconds=max_wait_seconds,
+        )
+        return await self._made(request, max_wait_seconds)
+
+    async def _made(self, request: Request, max_wait_seconds: float) -> AsyncRootfsSnapshot:
+        until = monotonic() + max_wait_seconds
         data, request_id = await self._api.ask(request, RootfsSnapshotData)
         if max_wait_seconds > 0:
             data = await _until_there(self._api, data, until, request_id)

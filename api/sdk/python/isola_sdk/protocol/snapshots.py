@@ -5,14 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from isola_sdk.errors import SnapshotFailedError
-from isola_sdk.models import (
-    Labels,
-)
-from isola_sdk.models_snapshots import (
-    DeletionPolicy,
-    RootfsSnapshotData,
-    RootfsSnapshotStatus,
-)
+from isola_sdk.models import Labels
+from isola_sdk.models_snapshots import DeletionPolicy, RootfsSnapshotData, RootfsSnapshotStatus
 from isola_sdk.protocol.messages import Request, given, path, with_json
 from isola_sdk.protocol.sandboxes import held, selector, waiting
 
@@ -44,6 +38,31 @@ def create(  # noqa: PLR0913 - what a caller can say
         "deletionPolicy": deletion_policy and DeletionPolicy(deletion_policy).value,
         "labels": None if labels is None else dict(labels),
     }
+    return _asked(body, wait_seconds)
+
+
+def adopt(
+    *,
+    snapshot_name: str,
+    timeout_seconds: int | None,
+    ttl_seconds_after_finished: int | None,
+    deletion_policy: DeletionPolicy | str | None,
+    labels: Labels | None,
+    wait_seconds: float,
+) -> Request:
+    """Return the request that makes a snapshot of what is stored under a name already."""
+    body: dict[str, Any] = {
+        "adopt": True,
+        "snapshotName": snapshot_name,
+        "timeoutSeconds": timeout_seconds,
+        "ttlSecondsAfterFinished": ttl_seconds_after_finished,
+        "deletionPolicy": deletion_policy and DeletionPolicy(deletion_policy).value,
+        "labels": None if labels is None else dict(labels),
+    }
+    return _asked(body, wait_seconds)
+
+
+def _asked(body: dict[str, Any], wait_seconds: float) -> Request:
     found = {key: value for key, value in body.items() if value is not None}
     return held(with_json("POST", path("rootfs-snapshots"), found), wait_seconds)
 
