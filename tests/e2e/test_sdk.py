@@ -147,7 +147,9 @@ def test_a_name_is_allowed_while_it_lives_and_refusals_tell_which(
 def test_one_that_cannot_start_says_why_in_the_error(client: isola.Isola) -> None:
     with pytest.raises(isola.SandboxFailedError) as failed:
         client.sandboxes.create(
-            image="isola.local/none:none", startup_timeout_seconds=10, max_wait_seconds=PATIENT
+            image="127.0.0.1:1/nothing:here",  # refused at once, and told of after 10 s
+            startup_timeout_seconds=30,
+            max_wait_seconds=PATIENT,
         )
     assert failed.value.reason == "ImagePullFailed"
     assert failed.value.request_id

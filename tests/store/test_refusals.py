@@ -353,7 +353,10 @@ def test_how_long_a_snapshot_is_kept_can_be_changed(api_server: ApiServer) -> No
 @pytest.mark.parametrize(
     ("spec", "complaint"),
     [
-        ({}, "Required value"),
+        ({}, "give either sandboxName"),
+        ({**SNAPSHOT, "adopt": True, "snapshotName": "n"}, "give either sandboxName"),
+        ({"adopt": True}, "snapshotName says which object"),
+        ({"adopt": True, "snapshotName": "n", "pause": True}, "not of one that is adopted"),
         ({"sandboxName": ""}, "should be at least 1"),
         ({"sandboxName": "Upper"}, "should match"),
         ({"sandboxName": "s" * 48}, "may not be more than 47"),
