@@ -55,6 +55,20 @@ async def posted(client: Client, body: Any, **headers: str) -> Any:
     return await client.post("/v1/sandboxes", json=body, headers=headers)
 
 
+async def test_whoever_has_the_answer_finds_it_in_the_list(client: Client, gateway: World) -> None:
+    gateway.view.lags = True
+    asking = asyncio.create_task(posted(client, asked()))
+    for _ in range(1000):
+        await asyncio.sleep(0)  # as much as an answer that waits for nothing could want
+    (made,) = await gateway.store.list()
+    assert not asking.done()
+    gateway.view.lags = False
+    gateway.view.take(made)
+    body = await (await asking).json
+    listed = await (await client.get("/v1/sandboxes")).json
+    assert [each["id"] for each in listed["sandboxes"]] == [body["id"]]
+
+
 async def test_the_least_request_makes_a_pending_sandbox(client: Client, gateway: World) -> None:
     response = await posted(client, asked())
     body = await response.json

@@ -104,6 +104,8 @@ class Collection(Generic[T]):
             request_digest=idempotency.digest_of(asked) if _is_keyed(given) else "",
         )
         item, replayed = await idempotency.created(self.access.store, draft)
+        # Whoever has this answer finds it in a list, and a name that it holds is refused at once.
+        await self.lookup.appeared(name)
         wait = preferences.wait_seconds(given.get(preferences.HEADER), LONGEST_WAIT_SECONDS)
         if wait:
             item = await self.lookup.settled(item, wait)

@@ -46,10 +46,7 @@ class SnapshotRoutes:
         name = self._snapshots.name_for(given)
         if not asked.replace:
             await self._refuse_taken(snapshot_name_of(asked), name)
-        response = await self._snapshots.create(given, name, spec_of(asked), asked)
-        # Whoever has this answer and asks for the same name is refused at once, not by the log.
-        await self._snapshots.lookup.appeared(name)
-        return response
+        return await self._snapshots.create(given, name, spec_of(asked), asked)
 
     async def _refuse_taken(self, snapshot_name: str, own: str) -> None:
         """Refuse a name that another snapshot holds.
