@@ -7,12 +7,22 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Generic
 
+from tenacity import (
+    AsyncRetrying,
+    retry_if_exception_type,
+    stop_after_delay,
+    wait_random_exponential,
+)
+
 from isola_gateway.lookup import Finder
 from isola_gateway.ports import RecordReader
-from isola_lifecycle.archive import Kept, whole
+from isola_lifecycle.archive import Kept, Segment, whole
+from isola_lifecycle.errors import TransientError
 from isola_lifecycle.log import Condition
 from isola_rest.problem import ProblemError
 from isola_store.port import T
+
+_PATIENCE_SECONDS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +93,17 @@ class Histories(Generic[T]):
 
     async def end(self, item: T, seen: int) -> Sequence[Condition]:
         """Return what the archive has after number `seen` of an object that is gone."""
-        entries = whole(await self._records.read(item.name, item.uid))
-        return [entry for entry in entries if entry.sequence > seen]
+        segments: Sequence[Segment] = ()
+        # Who follows a history waits for this one answer, and an API server may have to warm up.
+        async for attempt in AsyncRetrying(
+            retry=retry_if_exception_type(TransientError),
+            wait=wait_random_exponential(multiplier=0.1, max=1),
+            stop=stop_after_delay(_PATIENCE_SECONDS),
+            reraise=True,
+        ):
+            with attempt:
+                segments = await self._records.read(item.name, item.uid)
+        return [entry for entry in whole(segments) if entry.sequence > seen]
 
     async def _living(self, name: str) -> T | None:
         try:
