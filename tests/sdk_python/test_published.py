@@ -111,7 +111,12 @@ def test_a_history_is_told_and_verified_to_its_end_and_after_it(whole: str) -> N
             seconds=60,
             what="it is on record",
         )
-        assert client.sandboxes.history(sandbox.id, uid=history.uid).deleted
+        # The record is whole before the sandbox goes.
+        until(
+            lambda: client.sandboxes.history(sandbox.id, uid=history.uid).deleted,
+            seconds=60,
+            what="it is gone",
+        )
         assert list(client.sandboxes.follow(sandbox.id)) == list(history.entries)
 
 
