@@ -125,6 +125,49 @@ def test_what_was_on_one_node_is_on_the_other_in_every_detail(
     sound(cluster, second)
 
 
+# Two files, one always right after the other, each in one move.
+IN_STEP = """
+i=0
+while :; do
+  i=$((i+1))
+  for each in a b; do echo $i >/work/new; mv /work/new /work/$each; done
+done
+"""
+
+
+def test_any_container_is_kept_and_stands_still_meanwhile_if_it_is_to(
+    client: isola.Isola, http: httpx.Client, create: Create
+) -> None:
+    name = fresh("second")
+    first = create({}, {}, startupTimeoutSeconds=PATIENT)
+    running(http, first["id"])
+    source = client.sandboxes.get(first["id"])
+    for number in range(2):
+        source.filesystem.write("/work/which", str(number), container=f"sandbox{number}")
+    source.commands.spawn("sh", "-c", IN_STEP, container="sandbox1")
+
+    def so_far() -> int:
+        return int(source.filesystem.read("/work/b", container="sandbox1"))
+
+    until(
+        lambda: not source.commands.run("test", "-e", "/work/b", container="sandbox1").exit_code,
+        seconds=30,
+        what="it has begun",
+    )
+    taken = snapshot(http, first["id"], name, containerName="sandbox1", pause=True)
+    assert taken["containerName"] == "sandbox1"
+    then = so_far()
+    until(lambda: so_far() > then, seconds=30, what="it goes on")
+
+    second = create(restoring(name), startupTimeoutSeconds=PATIENT)
+    running(http, second["id"])
+    restored = client.sandboxes.get(second["id"]).filesystem
+    assert restored.read("/work/which") == b"1"
+    a, b = (int(restored.read(f"/work/{each}")) for each in "ab")
+    assert a - b in (0, 1)
+    assert 0 < a <= then + 1
+
+
 def test_a_restored_sandbox_has_nothing_of_archives_in_it(
     cluster: Cluster, client: isola.Isola, http: httpx.Client, create: Create
 ) -> None:
