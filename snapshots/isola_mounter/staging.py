@@ -23,7 +23,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import count
 from typing import TypeVar
 
 import structlog
@@ -129,9 +128,11 @@ class _Work:
     async def staged(self, sources: Sequence[Source]) -> bool:
         """Return whether the archives of all sources are staged, as the log tells it."""
         told: dict[Source, str] = {}
-        for number in count():
+        first = True
+        while True:
             left = [each for each in sources if not await self._was_staged(each)]
-            outcomes = await self._round(left, first=number == 0)
+            outcomes = await self._round(left, first=first)
+            first = False
             refused = {s: each for s, each in outcomes.items() if isinstance(each, Refused)}
             for source, why in refused.items():
                 await self._say_refused(source, why)
@@ -141,7 +142,6 @@ class _Work:
                 return True
             awaited = {s: each for s, each in outcomes.items() if isinstance(each, Awaited)}
             await self._wait(awaited, told)
-        raise AssertionError  # pragma: no cover - the numbers do not end
 
     async def _wait(self, awaited: Mapping[Source, Awaited], told: dict[Source, str]) -> None:
         if any(why.reason == Reason.NODE_CACHE_FULL for why in awaited.values()):

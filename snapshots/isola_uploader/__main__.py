@@ -101,10 +101,8 @@ async def run_inventory(settings: Settings) -> None:
         _bucket(settings) as bucket,
         await KubernetesClient.connect(settings.kubeconfig or None) as client,
     ):
-        store, prefix = (
-            KubernetesSnapshots(client, settings.namespace),
-            naming.object_prefix(settings.namespace),
-        )
+        store = KubernetesSnapshots(client, settings.namespace)
+        prefix = naming.object_prefix(settings.namespace)
         async for line in lines(bucket, prefix, store, as_json=settings.as_json):
             print(line, flush=True)  # noqa: T201 - its result
 

@@ -85,7 +85,10 @@ class Adopter:
         origin = contents_of(stored.metadata).origin
         until = stored.metadata.get(EXPIRES_AT, "")
         if is_past(until, self.clock()):
-            message = f"{stored.key} was to be kept until {until}, and is about to be removed"
+            message = (
+                f"{stored.key} was to be kept until {until}, and is about to be removed: take the"
+                " snapshot again"
+            )
             return _refused(Reason.OBJECT_EXPIRED, message)
         item = object_of(stored, None)
         source = Source(
