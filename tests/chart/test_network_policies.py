@@ -1,4 +1,4 @@
-"""Who may talk to whom: the sandbox namespace is closed, and the control plane has what it needs."""
+"""Who may talk to whom: sandboxes are closed, the control plane has what it needs."""
 
 import pytest
 
