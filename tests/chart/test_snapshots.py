@@ -313,6 +313,16 @@ NAMED = {"serviceAccount": {"create": False}}
             "snapshotMounter.existingSecret is not: the mounter is in the release namespace",
             id="a secret for one of two",
         ),
+        pytest.param(
+            snapshots(snapshotMounter={"existingSecret": "x"}),
+            "uploader.existingSecret is not: the uploader is in the sandbox namespace",
+            id="a secret for the other of two",
+        ),
+        pytest.param(
+            snapshots(storage={"type": "s3", "s3": {"bucket": "b"}, "gcs": {"bucket": "b"}}),
+            "storage.type is s3, but storage.gcs names a place too",
+            id="two places",
+        ),
         *(
             pytest.param(
                 snapshots(**{who: NAMED}), f"{AT}.{who}.serviceAccount.name is empty", id=who
