@@ -253,6 +253,11 @@ namespaceSelector:
 {{- default (printf "%s-snapshot-uploader" (include "isola.fullname" .)) .Values.operator.sandboxRuntime.rootfssnapshot.uploader.serviceAccount.name -}}
 {{- end -}}
 
+{{/* Where what touches a node runs. */}}
+{{- define "isola.nodeNamespace" -}}
+{{- default .Release.Namespace .Values.nodeNamespace.name -}}
+{{- end -}}
+
 {{- define "isola.mounter.serviceAccountName" -}}
 {{- default (printf "%s-snapshot-mounter" (include "isola.fullname" .)) .Values.operator.sandboxRuntime.rootfssnapshot.snapshotMounter.serviceAccount.name -}}
 {{- end -}}

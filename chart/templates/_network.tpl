@@ -104,7 +104,7 @@ apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
 metadata:
   name: {{ include "isola.fullname" $root }}-{{ $component }}
-  namespace: {{ $root.Release.Namespace | quote }}
+  namespace: {{ ternary (include "isola.nodeNamespace" $root) $root.Release.Namespace (eq $component "snapshot-mounter") | quote }}
   labels:
     {{- include "isola.componentLabels" (list $root $component) | nindent 4 }}
 spec:

@@ -104,7 +104,11 @@ MATRIX = [
     ),
     pytest.param({"egress": {"enabled": True}}, RELEASE_NAMESPACE, id="the way out by name"),
     pytest.param(
-        merged(ON, {"sandboxNamespace": {"name": "1234", "create": True}}),
+        merged(
+            ON,
+            {"sandboxNamespace": {"name": "1234", "create": True}},
+            {"nodeNamespace": {"name": "5678", "create": True}},
+        ),
         "on",
         id="namespaces that YAML takes for something else",
     ),

@@ -310,7 +310,7 @@ NAMED = {"serviceAccount": {"create": False}}
         ),
         pytest.param(
             snapshots(uploader={"existingSecret": "x"}),
-            "snapshotMounter.existingSecret is not: the mounter is in the release namespace",
+            "snapshotMounter.existingSecret is not: the mounter is in the namespace isola-system",
             id="a secret for one of two",
         ),
         pytest.param(

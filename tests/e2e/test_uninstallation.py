@@ -1,6 +1,7 @@
 """A release of its own names is installed, used and removed as the chart's pages say: what is left.
 
-The definitions stay those of the cluster's other release, and are not touched.
+The definitions stay those of the cluster's other release, and are not touched. What touches nodes
+has a namespace of its own, and in the release namespace Pod Security is `restricted`.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ pytestmark = pytest.mark.timeout(600)
 
 CHART = ROOT / "chart"
 RELEASE = "leaving"
-HOME, INSIDE = "isola-leaving", "isola-leaving-sandboxes"
+HOME, INSIDE, NODES = "isola-leaving", "isola-leaving-sandboxes", "isola-leaving-nodes"
 OF_THE_RELEASE = f"app.kubernetes.io/part-of=isola,app.kubernetes.io/instance={RELEASE}"
 # What every namespace has, what tells of the past, and what is promised to stay.
 KUBERNETES_OWN = {"configmap/kube-root-ca.crt", "serviceaccount/default"}
@@ -40,10 +41,10 @@ def commands_of(page: Path, heading: str) -> list[str]:
 @pytest.fixture
 def helm(cluster: Cluster, tmp_path: Path) -> Iterator[Registry]:
     """Helm, and namespaces that are gone afterwards, whatever is in them."""
-    for namespace in (HOME, INSIDE):
+    for namespace, level in ((HOME, "restricted"), (INSIDE, "privileged")):
         cluster.kubectl("create", "namespace", namespace)
-        level = "pod-security.kubernetes.io/enforce=privileged"
-        cluster.kubectl("label", "namespace", namespace, level)
+        label = f"pod-security.kubernetes.io/enforce={level}"
+        cluster.kubectl("label", "namespace", namespace, label)
     with registry(tmp_path / "registry") as started:
         yield started
     for kind in ("sandboxes", "rootfssnapshots"):
@@ -87,6 +88,7 @@ def values_of(cluster: Cluster, helm: Registry) -> dict[str, Any]:
     )
     values = json.loads(told)
     values["sandboxNamespace"] = {"name": INSIDE}
+    values["nodeNamespace"] = {"name": NODES, "create": True}
     values["crds"] = {"enabled": False}
     values["apiGateway"]["service"] = {"type": "ClusterIP"}
     return values
@@ -105,6 +107,7 @@ def test_what_is_uninstalled_as_the_pages_say_leaves_records_and_nothing_else(
     )
     helm.helm("test", RELEASE, *where, environment=cluster.environment)
     used(cluster)
+    assert {name.partition("/")[0] for name in everything_in(cluster, NODES)} >= {"daemonset.apps"}
 
     namespaced, clusterwide = commands_of(CHART / "policies.md", "What an uninstallation leaves")
     assert "serviceaccount/leaving-isola-operator" in shown(cluster, namespaced)
@@ -117,28 +120,38 @@ def test_what_is_uninstalled_as_the_pages_say_leaves_records_and_nothing_else(
     until(lambda: not shown(cluster, namespaced), seconds=60, what="all its objects are gone")
     assert shown(cluster, clusterwide) == []
     until(lambda: not everything_in(cluster, HOME), seconds=60, what="nothing is in its namespace")
+    gone = ("wait", "--for=delete", f"namespace/{NODES}", "--timeout=110s")
+    cluster.kubectl(*gone)
     left = everything_in(cluster, INSIDE)
     assert left, "the histories of what has been are kept"
     assert {name.partition("/")[0] for name in left} <= STAYING, left
 
 
 def used(cluster: Cluster) -> None:
-    """Have a sandbox and a snapshot of it."""
+    """Have a sandbox, a snapshot of it, and a sandbox that starts from that."""
+    stored = fresh("leaving")
     pod = {"containers": [{"name": "main", "image": cluster.image, "command": ["sleep", "600"]}]}
-    sandbox = {
+    spec = {"startupTimeoutSeconds": 300, "podTemplate": {"spec": pod}}
+    sandbox: dict[str, Any] = {
         "apiVersion": "sandbox.isola.run/v1alpha1",
         "kind": "Sandbox",
         "metadata": {"name": "guest", "namespace": INSIDE},
-        "spec": {"startupTimeoutSeconds": 300, "podTemplate": {"spec": pod}},
+        "spec": spec,
+    }
+    sources = [{"snapshotName": stored, "containerName": "main"}]
+    restored = {
+        **sandbox,
+        "metadata": {"name": "restored", "namespace": INSIDE},
+        "spec": {**spec, "rootfsSnapshotSources": sources},
     }
     snapshot = {
         "apiVersion": "sandbox.isola.run/v1alpha1",
         "kind": "RootfsSnapshot",
         "metadata": {"name": "guest", "namespace": INSIDE},
-        "spec": {"sandboxName": "guest", "containerName": "main", "snapshotName": fresh("leaving")},
+        "spec": {"sandboxName": "guest", "containerName": "main", "snapshotName": stored},
     }
-    for item, condition in ((sandbox, "Ready"), (snapshot, "Succeeded")):
+    for item, condition in ((sandbox, "Ready"), (snapshot, "Succeeded"), (restored, "Ready")):
         cluster.kubectl("apply", "-f", "-", stdin=json.dumps(item))
-        which = f"{item['kind'].lower()}/guest"
+        which = f"{item['kind'].lower()}/{item['metadata']['name']}"
         waiting = ("wait", which, "-n", INSIDE, f"--for=condition={condition}", "--timeout=110s")
         cluster.kubectl(*waiting)
