@@ -37,6 +37,7 @@ otelcol                  otelcol     isola.invalid/hack/otelcol
 prometheus               prometheus  github.com/prometheus/prometheus/cmd/prometheus
 minio                    minio       github.com/minio/minio
 fake-gcs-server          fake-gcs-server github.com/fsouza/fake-gcs-server
+registry                 registry    github.com/distribution/distribution/v3/cmd/registry
 EOF
 }
 
