@@ -1,4 +1,4 @@
-"""The client as it is published, in a project that has nothing else; the gateways of the Python client's tests."""
+"""The client as it is published, in a project of its own, and the Python client's gateways."""
 
 from __future__ import annotations
 

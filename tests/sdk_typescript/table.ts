@@ -19,6 +19,10 @@ function holds(condition: boolean, what: string): void {
   if (!condition) throw new Error(`not so: ${what}`);
 }
 
+function same(found: Uint8Array, expected: Uint8Array): void {
+  holds(found.length === expected.length && found.every((byte, index) => byte === expected[index]), "every byte is right");
+}
+
 type Kind<T> = abstract new (...args: never[]) => T;
 
 /** Return what an action throws, which is of that kind. */
@@ -99,7 +103,8 @@ const table: Record<string, Row> = {
     const nobody = new Isola({ url: "http://127.0.0.1:1", retrying: { attempts: 2, firstMs: 1 } });
     const lost = await thrown(sdk.APIConnectionError, () => nobody.sandboxes.list());
     holds(!lost.message.includes("fetch failed"), "it says why");
-    const late = await thrown(sdk.IsolaTimeoutError, () => nobody.sandboxes.list({ deadlineMs: 1 }));
+    const silent = new Isola({ url, fetch: () => new Promise(() => undefined) });
+    const late = await thrown(sdk.IsolaTimeoutError, () => silent.sandboxes.list({ deadlineMs: 20 }));
     holds(late.requestId !== undefined, "it names its request");
     const odd = new Isola({ url: `${url}/odd` });
     await thrown(sdk.NotFoundError, () => odd.sandboxes.list());
@@ -147,7 +152,7 @@ const table: Record<string, Row> = {
     equal((await commands.run(["cat"], { input: "fed é" })).stdout, "fed é");
     equal((await commands.run(["cat"], { input: "" })).stdout, "");
     const data = bytes(300_000);
-    equal((await commands.run(["cat"], { input: data })).stdoutBytes, data);
+    same((await commands.run(["cat"], { input: data })).stdoutBytes, data);
     equal((await commands.run(["true"], { input: bytes(3_000_000) })).exitCode, 0);
     equal((await commands.run(["sh", "-c", "echo $A; pwd"], { env: { A: "x y" }, cwd: "/usr" })).stdout, "x y\n/usr\n");
     equal((await commands.run(["printf", "a\\r\\nb\\rc\\377\\342\\202"])).stdout, "a\nb\nc\ufffd\ufffd\ufffd");
@@ -199,13 +204,17 @@ const table: Record<string, Row> = {
       await filesystem.write(`${place}2`, typeof content === "object" && !(content instanceof Uint8Array) && Symbol.asyncIterator in content ? generated() : content);
       const came: [number, number | undefined][] = [];
       const found = await filesystem.read(place, { onProgress: (...each) => came.push(each) });
-      holds(found.length === expected.length && found.every((byte, index) => byte === expected[index]), "it is what was written");
+      same(found, expected);
       if (expected.length) equal(came.at(-1), [expected.length, expected.length]);
     }
     equal(joined(await all(filesystem.stream(place))).length, data.length);
     const broken = new Error("mine");
-    const failing = new ReadableStream<Uint8Array>({ pull: (controller) => controller.error(broken) });
+    let pulls = 0;
+    const failing = new ReadableStream<Uint8Array>({
+      pull: (controller) => (pulls++ ? controller.error(broken) : controller.enqueue(data.subarray(0, 100_000))),
+    });
     equal((await thrown(Error, () => filesystem.write(place, failing))) === broken, true);
+    equal((await filesystem.stat(place)).size, data.length);
     await thrown(sdk.NotFoundError, () => filesystem.read(`${place}/none`).catch(() => filesystem.read("/tmp/none")));
     await thrown(sdk.BadRequestError, () => filesystem.read("/tmp"));
     await filesystem.remove(`/tmp/${sandbox.id}`, { recursive: true });

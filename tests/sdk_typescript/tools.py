@@ -1,4 +1,4 @@
-"""The tools that hack/npm/sdk-typescript locks, and the package that hack/sdk_typescript.sh makes."""
+"""What `hack/npm/sdk-typescript` locks, and the package that `hack/sdk_typescript.sh` makes."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from support.toolchain import ROOT, npm
 HERE = Path(__file__).parent
 SDK = ROOT / "api" / "sdk" / "typescript"
 
-_MACHINE = {"x86_64": ("x64", "64"), "aarch64": ("aarch64", "arm64"), "arm64": ("aarch64", "arm64")}
+_SYSTEM = platform.system().lower()
+_ARM = platform.machine() in ("aarch64", "arm64")
+
+# Where the installers of these packages would find their programs; no installer runs.
+_PROGRAMS = {
+    "bun": f"@oven/bun-{_SYSTEM}-{'aarch64' if _ARM else 'x64'}/bin/bun",
+    "deno": f"@deno/{_SYSTEM}-{'arm64' if _ARM else 'x64'}"
+    f"{'-glibc' if _SYSTEM == 'linux' else ''}/deno",
+    "workerd": f"@cloudflare/workerd-{_SYSTEM}-{'arm64' if _ARM else '64'}/bin/workerd",
+}
 
 # Nothing is reported to anybody, and nothing is asked.
 ENVIRONMENT = {**os.environ, "DO_NOT_TRACK": "1", "DENO_NO_UPDATE_CHECK": "1", "NO_COLOR": "1"}
 
 
 def tool(name: str) -> Path:
-    """Return a program. Those of the runtimes are taken from where their installers find them, as no installer runs."""
-    modules = npm("sdk-typescript") / "node_modules"
-    bun, other = _MACHINE[platform.machine()]
-    system = platform.system().lower()
-    found = {
-        "bun": f"@oven/bun-{system}-{bun}/bin/bun",
-        "deno": f"@deno/{system}-{other.replace('64', 'x64') if other == '64' else other}"
-        f"{'-glibc' if system == 'linux' else ''}/deno",
-        "workerd": f"@cloudflare/workerd-{system}-{other}/bin/workerd",
-    }
-    return modules / found.get(name, f".bin/{name}")
+    """Return a program."""
+    return npm("sdk-typescript") / "node_modules" / _PROGRAMS.get(name, f".bin/{name}")
 
 
 @cache

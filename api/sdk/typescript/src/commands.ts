@@ -1,6 +1,6 @@
 /** Commands in a sandbox. */
 
-import type { Api, CallOptions } from "./api.js";
+import { type Api, type CallOptions, sleep } from "./api.js";
 import { ConflictError, IsolaTimeoutError } from "./errors.js";
 import type { CommandInfo, CommandStatus, TerminalSize } from "./models.js";
 import { OCTETS, request, withHeaders, withJson } from "./protocol/messages.js";
@@ -93,9 +93,10 @@ export class Command {
     const until = performance.now() + timeoutMs;
     for (;;) {
       const left = until - performance.now();
-      const { exitCode } = await this.#ending.ask(Math.max(left / 1000, 1), { signal });
+      const { exitCode } = await this.#ending.ask(left / 1000, { signal });
       if (exitCode !== null) return exitCode;
-      if (left <= 0) throw new IsolaTimeoutError(`command ${this.id} runs after ${timeoutMs} ms`);
+      if (performance.now() >= until) throw new IsolaTimeoutError(`command ${this.id} runs after ${timeoutMs} ms`);
+      if (left < 1000) await sleep(Math.min(left, 100), signal); // the gateway waits for whole seconds
     }
   }
 

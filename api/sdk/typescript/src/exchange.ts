@@ -39,7 +39,7 @@ export class Exchange {
   /** Send, and return the head of the answer. */
   async respond(fetch: Fetch, url: string, headers: Readonly<Record<string, string>>): Promise<Response> {
     const { body } = this.#options;
-    const content = body ? body.open(() => this.#listen()) : this.asked.body;
+    const content = body ? body.open(() => this.#listen(), (reason) => this.#stop?.(reason)) : this.asked.body;
     const init: RequestInit & { duplex?: "half" } = {
       method: this.asked.method,
       headers: { ...headers, ...this.asked.headers },
@@ -129,8 +129,6 @@ export class Exchange {
   }
 
   #translated(error: unknown): unknown {
-    const { body } = this.#options;
-    if (body?.failure) return body.failure.reason;
     if (error instanceof IsolaError) return error;
     const told = error instanceof Error ? deepest(error) : error;
     return this.#lost(told instanceof Error ? told.message || told.name : String(told), { cause: error, mayHaveArrived: !isUnsent(error) });

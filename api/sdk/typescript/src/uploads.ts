@@ -18,8 +18,6 @@ export class Body {
   readonly canRewind: boolean;
   readonly #data: Blob | Source | (() => Source);
   readonly #onProgress: Progress | undefined;
-  /** What the source itself threw, if it did: it is the caller's own, and no connection's. */
-  failure: { readonly reason: unknown } | undefined;
 
   constructor(data: Upload, onProgress?: Progress) {
     const whole = typeof data === "string" || data instanceof Uint8Array || data instanceof ArrayBuffer;
@@ -28,25 +26,30 @@ export class Body {
     this.canRewind = this.#data instanceof Blob || typeof this.#data === "function";
   }
 
-  /** Return the body for one attempt; `alive` is called whenever some of it is taken. */
-  open(alive: () => void): BodyInit {
+  /**
+   * Return the body for one attempt.
+   *
+   * @param alive Called whenever some of it is taken.
+   * @param fail Called with what the source threw; it ends the request. (Were the stream to fail, workerd would send what came
+   *     so far as if it were all.)
+   */
+  open(alive: () => void, fail: (reason: unknown) => void): BodyInit {
     // With its length, that is, and without a copy.
     if (this.#data instanceof Blob && !this.#onProgress && this.#data.size <= PIECE_BYTES) return this.#data;
     const pieces = this.#pieces();
     return new ReadableStream<Uint8Array>({
       pull: async (controller) => {
         alive();
-        try {
-          const { done, value } = await pieces.next();
-          if (done) controller.close();
-          else controller.enqueue(value);
-        } catch (reason) {
-          this.failure = { reason };
-          controller.error(reason);
-        }
+        const next = await pieces.next().catch((reason: unknown) => {
+          fail(reason);
+          return new Promise<never>(() => undefined);
+        });
+        if (next.done) controller.close();
+        else controller.enqueue(next.value);
       },
-      cancel: async () => {
-        await pieces.return(undefined);
+      cancel: () => {
+        // It may be waiting, and for ever.
+        pieces.return(undefined).catch(() => undefined);
       },
     });
   }
