@@ -21,7 +21,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run("npm", "install", "--offline", "--ignore-scripts", packed(), cwd=folder)
     for source in HERE.glob("*.ts"):
         shutil.copy(source, folder)
-    shutil.copy(HERE / "workerd.capnp", folder)
+    for other in ("workerd.capnp", "protocol.mjs"):
+        shutil.copy(HERE / other, folder)
     settings = (HERE / "tsconfig.json").read_text()
     (folder / "tsconfig.json").write_text(settings.replace("../../api/sdk/typescript", "./sdk"))
     (folder / "sdk").mkdir()

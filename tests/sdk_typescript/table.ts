@@ -315,17 +315,17 @@ const table: Record<string, Row> = {
   },
 };
 
-/** Run every row, and return what went wrong in which. */
+/** Run every row, all at once, and return what went wrong in which. */
 export async function run(url: string, only = ""): Promise<Record<string, string | null>> {
-  const results: Record<string, string | null> = {};
-  for (const [name, row] of Object.entries(table)) {
-    if (!name.includes(only)) continue;
-    try {
-      await row(new Isola({ url }), url);
-      results[name] = null;
-    } catch (error) {
-      results[name] = error instanceof Error ? `${error.stack ?? error.message} ${String(error.cause ?? "")}` : String(error);
-    }
+  const rows = Object.entries(table).filter(([name]) => name.includes(only));
+  return Object.fromEntries(await Promise.all(rows.map(async ([name, row]) => [name, await outcome(row, url)] as const)));
+}
+
+async function outcome(row: Row, url: string): Promise<string | null> {
+  try {
+    await row(new Isola({ url }), url);
+    return null;
+  } catch (error) {
+    return error instanceof Error ? `${error.stack ?? error.message} ${String(error.cause ?? "")}` : String(error);
   }
-  return results;
 }
