@@ -19,6 +19,28 @@ from support.toolchain import ROOT
 FOLDER = ROOT / "api" / "sdk" / "python"
 PROJECT = tomllib.loads((FOLDER / "pyproject.toml").read_text())["project"]
 
+PROGRAM = """
+import sys, isola
+# What only a connection needs, and what only a model's first use needs, comes with that.
+assert "httpcore" not in sys.modules
+assert not isola.Container.__pydantic_complete__
+print(isola.__version__, isola.Isola(url="http://h").sandboxes, isola)
+"""
+MANY_AT_ONCE = """
+import sys, threading
+sys.setswitchinterval(1e-6)
+from isola_sdk.models import Container, SandboxData
+CONTAINER = {"image": "a", "resources": {"limits": {"cpu": "1"}}}
+begin, made = threading.Barrier(16), []
+def make():
+    begin.wait()
+    made.append((Container.model_validate(CONTAINER).wire(), SandboxData.model_fields.keys()))
+threads = [threading.Thread(target=make) for _ in range(16)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+print(len(made), all(each == made[0] for each in made))
+"""
+
 
 def uv(*arguments: str | Path) -> None:
     command = [ROOT / "hack" / "uv", "--quiet", *arguments]
@@ -61,9 +83,8 @@ def test_it_imports_in_an_environment_of_its_own(built: Path, tmp_path: Path) ->
     # From the index that this machine has, in the versions that the other tests are about.
     pins = [f"httpx=={httpx.__version__}", f"pydantic=={pydantic.VERSION}"]
     uv("pip", "install", "--python", python, wheel, *pins)
-    script = "import isola; print(isola.__version__, isola.Isola(url='http://h').sandboxes, isola)"
     done = subprocess.run(
-        [python, "-W", "error", "-c", script],
+        [python, "-W", "error", "-c", PROGRAM],
         cwd=tmp_path,
         env={},
         capture_output=True,
@@ -73,6 +94,12 @@ def test_it_imports_in_an_environment_of_its_own(built: Path, tmp_path: Path) ->
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith(isola_sdk.__version__)
     assert str(tmp_path / "venv") in done.stdout
+
+
+def test_threads_may_meet_at_a_models_first_use() -> None:
+    command = [sys.executable, "-W", "error", "-c", MANY_AT_ONCE]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("16 True\n", "")
 
 
 def test_it_needs_an_http_client_and_pydantic_and_nothing_else() -> None:
