@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import VERSION, BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
@@ -26,7 +26,7 @@ def _spelling(name: str) -> str:
 class IsolaModel(BaseModel):
     """A JSON object of the REST API: camelCase there, snake_case here."""
 
-    model_config = ConfigDict(
+    model_config: ClassVar[ConfigDict] = ConfigDict(
         alias_generator=_spelling,
         populate_by_name=True,
         extra="ignore",
