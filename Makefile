@@ -43,6 +43,7 @@ check: sync ## Lint, formatting, types, import contracts, scripts, documents, ch
 	$(RUN) shellcheck hack/*.sh hack/uv hack/runc-without-sys-resource .ci/run
 	$(RUN) python hack/openapi.py --check
 	$(RUN) python hack/sdk_sync.py --check
+	$(RUN) python hack/sdk_reference.py --check
 	$(RUN) python hack/dashboards.py --check
 	$(RUN) python hack/values.py --check
 	"$$(hack/binaries.sh helm)/helm" lint --strict --quiet chart
@@ -52,6 +53,7 @@ fmt: sync ## Format, and mend what ruff can
 	$(RUN) ruff check --fix
 	$(RUN) ruff format
 	$(RUN) python hack/sdk_sync.py
+	$(RUN) python hack/sdk_reference.py
 openapi: sync ## Write api/openapi/ from the running apps
 	$(RUN) python hack/openapi.py
 bench: sync ## Measure: a running cluster against bare pods and kubectl, a fleet's growth, what history costs
