@@ -36,6 +36,7 @@ otelcol                  otelcol     isola.invalid/hack/otelcol
 prometheus               prometheus  github.com/prometheus/prometheus/cmd/prometheus
 minio                    minio       github.com/minio/minio
 fake-gcs-server          fake-gcs-server github.com/fsouza/fake-gcs-server
+syft                     syft        github.com/anchore/syft/cmd/syft
 EOF
 }
 
