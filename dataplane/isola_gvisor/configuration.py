@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 import json
 import re
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -130,9 +131,10 @@ def importing(main: str, read: Mapping[str, Any]) -> str:
     return main[:at] + line + main[at:] if main else f"version = 2\n{line}"
 
 
-def left_alone(dump: Dump, handler: str, *, ours: bool) -> bool:
-    """Say whether the node has this runtime by other hands."""
-    return not ours and handler in runtimes(dump)
+def left_alone(dump: Dump, handler: str, drop_in: str | None) -> bool:
+    """Say whether the node has this runtime by other hands than the drop-in, if there is one."""
+    ours = runtimes(tomllib.loads(drop_in)) if drop_in else {}
+    return handler in runtimes(dump) and handler not in ours
 
 
 def judge(before: Dump, after: Dump, handler: str) -> None:

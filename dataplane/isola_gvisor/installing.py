@@ -55,8 +55,7 @@ class Installer:
             host.run("systemctl", "show", "containerd.service", "--property=ExecStart")
         )
         before = host.dump(containerd, main)
-        ours = host.read(wants.DROP_IN) is not None
-        if wants.left_alone(before, self.wanted.handler, ours=ours):
+        if wants.left_alone(before, self.wanted.handler, host.read(wants.DROP_IN)):
             return "node"
         self._programs()
         files = {

@@ -104,9 +104,11 @@ def test_a_list_of_imports_is_a_person_s() -> None:
 
 
 def test_a_node_s_own_runtime_is_left_alone_and_ours_is_not_taken_for_it() -> None:
-    assert wants.left_alone(dump(runsc={}), "runsc", ours=False)
-    assert not wants.left_alone(dump(runsc={}), "runsc", ours=True)
-    assert not wants.left_alone(dump(kata={}), "runsc", ours=False)
+    ours = wants.drop_in(WANTED, dump())
+    assert wants.left_alone(dump(runsc={}), "runsc", None)
+    assert not wants.left_alone(dump(runsc={}), "runsc", ours)
+    assert wants.left_alone(dump(runsc={}, own={}), "own", ours)
+    assert not wants.left_alone(dump(kata={}), "runsc", None)
 
 
 def test_only_the_runtime_may_be_new() -> None:
