@@ -108,6 +108,11 @@ MATRIX = [
 ]
 
 
+@pytest.fixture(scope="module")
+def api_server(each_api_server: ApiServer) -> ApiServer:
+    return each_api_server
+
+
 def kubectl(server: ApiServer, *arguments: str, stdin: str = "") -> str:
     done = server.run_kubectl(*arguments, stdin=stdin)
     assert done.returncode == 0, done.stderr
