@@ -38,6 +38,7 @@ prometheus               prometheus  github.com/prometheus/prometheus/cmd/promet
 minio                    minio       github.com/minio/minio
 fake-gcs-server          fake-gcs-server github.com/fsouza/fake-gcs-server
 registry                 registry    github.com/distribution/distribution/v3/cmd/registry
+syft                     syft        github.com/anchore/syft/cmd/syft
 EOF
 }
 

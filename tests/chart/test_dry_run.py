@@ -71,12 +71,13 @@ OFF = {
     "operator": {"network": {"discoverRanges": False, "podCIDRs": ["10.0.0.0/8"]}},
 }
 ON = merged(
-    snapshots(S3, uploader={"image": DIGEST}),
+    snapshots(S3, uploader={"image": DIGEST}, runsc={"binaryPath": "/opt/isola/bin/runsc"}),
     {
         "operator": SEVERAL | PLACED | {"image": DIGEST},
         "apiGateway": SEVERAL | PLACED | {"image": DIGEST},
         "egress": SEVERAL | PLACED | {"enabled": True, "image": DIGEST},
         "exporter": PLACED | {"enabled": True, "endpoint": "http://c:4318", "image": DIGEST},
+        "gvisor": {"installer": {"enabled": True, "image": DIGEST}},
         "dashboards": {"enabled": True, "additionalLabels": {"on": "true"}},
         "global": {"imagePullSecrets": [{"name": "pull"}]},
         "networkPolicies": {
@@ -183,7 +184,7 @@ def pods(chart: Chart, values: Values) -> dict[str, str]:
     }
 
 
-def test_every_pod_but_the_one_that_touches_nodes_is_admitted_as_restricted(
+def test_every_pod_but_those_that_touch_nodes_is_admitted_as_restricted(
     chart: Chart, api_server: ApiServer
 ) -> None:
     level = {"pod-security.kubernetes.io/enforce": "restricted"}
@@ -196,6 +197,6 @@ def test_every_pod_but_the_one_that_touches_nodes_is_admitted_as_restricted(
         for name, pod in pods(chart, values).items()
     }
     refused = {name: done.stderr for name, done in judged.items() if done.returncode}
-    assert refused.keys() == {"isola-snapshot-mounter"}, refused
+    assert refused.keys() == {"isola-snapshot-mounter", "isola-gvisor-installer"}, refused
     assert 'violates PodSecurity "restricted' in refused["isola-snapshot-mounter"]
     assert "hostPath" in refused["isola-snapshot-mounter"]
