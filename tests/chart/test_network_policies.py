@@ -126,10 +126,8 @@ def test_a_door_leads_to_the_operators_and_there_is_none_where_nobody_looks(char
     assert "ISOLA_DOOR_PORT" not in without.environment("isola-operator")
 
 
-S3 = {
-    "type": "s3",
-    "s3": {"bucket": "b", "region": "r", "accessKeyId": "a", "secretAccessKey": "s"},
-}
+BUCKET = {"bucket": "b", "region": "r", "accessKeyId": "a", "secretAccessKey": "s"}
+S3 = {"type": "s3", "s3": BUCKET}
 
 
 def snapshots(storage: Values) -> Values:
@@ -214,12 +212,12 @@ def test_the_canary_is_open_to_everybody_so_that_a_sandbox_s_own_policies_close_
     [
         pytest.param(S3, [[443]], id="credentials of its own, at the provider"),
         pytest.param(
-            {**S3, "s3": {**S3["s3"], "endpoint": "http://minio.storage.svc:9000"}},
+            {**S3, "s3": {**BUCKET, "endpoint": "http://minio.storage.svc:9000"}},
             [[9000]],
             id="a server of one's own",
         ),
         pytest.param(
-            {**S3, "s3": {**S3["s3"], "endpoint": "http://minio.storage.svc"}}, [[80]], id="at 80"
+            {**S3, "s3": {**BUCKET, "endpoint": "http://minio.storage.svc"}}, [[80]], id="at 80"
         ),
         pytest.param(
             {"type": "gcs", "gcs": {"bucket": "b"}},

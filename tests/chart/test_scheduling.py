@@ -41,8 +41,8 @@ def test_every_component_comes_before_the_sandboxes(chart: Chart) -> None:
 
 
 def test_two_releases_do_not_share_their_priority_class(chart: Chart) -> None:
-    releases = ({}, {"release": "other"}, {"namespace": "elsewhere"})
-    names = {chart.render(**each).of("PriorityClass")[0]["metadata"]["name"] for each in releases}
+    rendered = chart.render(), chart.render(release="other"), chart.render(namespace="elsewhere")
+    names = {each.of("PriorityClass")[0]["metadata"]["name"] for each in rendered}
     assert len(names) == 3
 
 

@@ -88,6 +88,17 @@ def test_the_table_of_values_has_each_of_them_with_its_comment() -> None:
     assert "| `operator.replicaCount` | `1` | Number of operators." in "\n".join(rows)
 
 
+ANY_POD: dict[str, Any] = {"podSelector": {}}
+NARROWING: dict[str, Any] = {
+    "apiServerCIDRs": ["192.0.2.0/24"],
+    "storagePorts": [9000],
+    "storageCIDRs": ["192.0.2.0/24"],
+    "collectorPorts": [4318],
+    "collectorCIDRs": ["192.0.2.0/24"],
+    "gatewayFrom": [ANY_POD],
+}
+
+
 @pytest.mark.parametrize(
     ("values", "complaint"),
     [
@@ -233,17 +244,10 @@ def test_the_table_of_values_has_each_of_them_with_its_comment() -> None:
                 f"networkPolicies.{key} is set, but networkPolicies.enabled is false",
                 id=f"{key} without policies",
             )
-            for key, value in {
-                "apiServerCIDRs": ["192.0.2.0/24"],
-                "storagePorts": [9000],
-                "storageCIDRs": ["192.0.2.0/24"],
-                "collectorPorts": [4318],
-                "collectorCIDRs": ["192.0.2.0/24"],
-                "gatewayFrom": [{"podSelector": {}}],
-            }.items()
+            for key, value in NARROWING.items()
         ),
         pytest.param(
-            {"networkPolicies": {"gatewayFrom": [{"podSelecter": {}}]}},
+            {"networkPolicies": {"gatewayFrom": [{"podSelecter": {"app": "a"}}]}},
             "at '/networkPolicies/gatewayFrom/0'",
             id="a peer misspelt",
         ),
@@ -254,7 +258,7 @@ def test_the_table_of_values_has_each_of_them_with_its_comment() -> None:
         ),
         pytest.param(
             {
-                "networkPolicies": {"gatewayFrom": [{"podSelector": {}}]},
+                "networkPolicies": {"gatewayFrom": [ANY_POD]},
                 "apiGateway": {"service": {"type": "NodePort"}},
             },
             "give ranges (ipBlock), or set the type to ClusterIP",

@@ -34,7 +34,7 @@ PASSING = {"event", "event.events.k8s.io"}
 def commands_of(page: Path, heading: str) -> list[str]:
     """Return the commands in a section of a page."""
     section = page.read_text().split(f"\n## {heading}\n", 1)[1].split("\n## ", 1)[0]
-    text = "\n".join(re.findall(r"^    (.*)$", section, re.MULTILINE))
+    text = "\n".join(each[1] for each in re.finditer(r"^    (.*)$", section, re.MULTILINE))
     return text.replace("\\\n", "").splitlines()
 
 
@@ -139,12 +139,12 @@ def used(cluster: Cluster) -> None:
         "spec": spec,
     }
     sources = [{"snapshotName": stored, "containerName": "main"}]
-    restored = {
+    restored: dict[str, Any] = {
         **sandbox,
         "metadata": {"name": "restored", "namespace": INSIDE},
         "spec": {**spec, "rootfsSnapshotSources": sources},
     }
-    snapshot = {
+    snapshot: dict[str, Any] = {
         "apiVersion": "sandbox.isola.run/v1alpha1",
         "kind": "RootfsSnapshot",
         "metadata": {"name": "guest", "namespace": INSIDE},
