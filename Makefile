@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help up down clean clean-cache test test-fast test-api test-e2e check fmt openapi bench images env sync
+.PHONY: help up down dev clean clean-cache test test-fast test-api test-e2e check fmt openapi bench images env sync
 
 UV := hack/uv
 RUN := $(UV) run --frozen
@@ -18,6 +18,8 @@ help: ## Show this
 ##@ The cluster (CLUSTER_NAME=isola ISOLA_PORT=8080 NODE_IMAGE= BASE_IMAGE=)
 up: ## Isola on a local two-node cluster with gVisor, and a first sandbox in it; again in seconds
 	@hack/setup.sh
+dev: ## Watch the source: what changes is in the cluster seconds later
+	@hack/dev.sh
 down: ## Remove the cluster, and the Docker daemon if `up` had to start it
 	@hack/down.sh
 env: ## Print what a shell needs to use the cluster: eval "$(make -s env)"
@@ -43,6 +45,7 @@ check: sync ## Lint, formatting, types, import contracts, scripts, documents, ch
 	$(RUN) shellcheck hack/*.sh hack/uv hack/runc-without-sys-resource .ci/run
 	$(RUN) python hack/openapi.py --check
 	$(RUN) python hack/sdk_sync.py --check
+	$(RUN) python hack/sdk_reference.py --check
 	$(RUN) python hack/dashboards.py --check
 	$(RUN) python hack/values.py --check
 	"$$(hack/binaries.sh helm)/helm" lint --strict --quiet chart
@@ -52,6 +55,7 @@ fmt: sync ## Format, and mend what ruff can
 	$(RUN) ruff check --fix
 	$(RUN) ruff format
 	$(RUN) python hack/sdk_sync.py
+	$(RUN) python hack/sdk_reference.py
 openapi: sync ## Write api/openapi/ from the running apps
 	$(RUN) python hack/openapi.py
 bench: sync ## Measure: a running cluster against bare pods and kubectl, a fleet's growth, what history costs

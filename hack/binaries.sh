@@ -13,6 +13,7 @@ catalogue() {
   cat <<'EOF'
 etcd                     etcd        go.etcd.io/etcd/server/v3
 kube-apiserver           kubernetes  k8s.io/kubernetes/cmd/kube-apiserver
+kube-apiserver-oldest    kubernetes-oldest k8s.io/kubernetes/cmd/kube-apiserver
 kubectl                  kubernetes  k8s.io/kubernetes/cmd/kubectl
 kube-controller-manager  kubernetes  k8s.io/kubernetes/cmd/kube-controller-manager
 kube-scheduler           kubernetes  k8s.io/kubernetes/cmd/kube-scheduler
@@ -36,6 +37,8 @@ otelcol                  otelcol     isola.invalid/hack/otelcol
 prometheus               prometheus  github.com/prometheus/prometheus/cmd/prometheus
 minio                    minio       github.com/minio/minio
 fake-gcs-server          fake-gcs-server github.com/fsouza/fake-gcs-server
+registry                 registry    github.com/distribution/distribution/v3/cmd/registry
+syft                     syft        github.com/anchore/syft/cmd/syft
 EOF
 }
 
@@ -43,8 +46,8 @@ EOF
 version_flags() {
   local version
   case $1 in
-    kubernetes)
-      version=$(pinned kubernetes k8s.io/kubernetes)
+    kubernetes | kubernetes-oldest)
+      version=$(pinned "$1" k8s.io/kubernetes)
       local minor=${version#v1.}
       local package=k8s.io/component-base/version
       echo "-X $package.gitVersion=$version -X $package.gitMajor=1 -X $package.gitMinor=${minor%%.*} -X $package.gitTreeState=clean"

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# usage: hack/cluster.sh up | down | load IMAGE...
+# usage: [NODE_GVISOR=true] hack/cluster.sh up | down | load IMAGE...
 #
 # up: a kind cluster of two nodes, both for sandboxes, with the RuntimeClass gvisor, NetworkPolicies that are enforced,
-# and node port 30080 on localhost. One that is there and as it should be is kept; another is made anew.
+# and node port 30080 on localhost. One that is there and as it should be is kept; another is made anew. With
+# NODE_GVISOR=false its nodes have no gVisor and it has no RuntimeClass: that is for the chart's installer to do.
 # load: puts images of this machine's Docker into every node that has not got them.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
@@ -39,6 +40,9 @@ containerdConfigPatches:
     restrict_oom_score_adj = true
   [plugins."io.containerd.grpc.v1.cri".registry]
     config_path = "/etc/containerd/certs.d"
+EOF
+  if $node_gvisor; then
+    cat <<EOF
   [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runsc]
     runtime_type = "io.containerd.runsc.v1"
     pod_annotations = ["dev.gvisor.*"]
@@ -47,6 +51,7 @@ containerdConfigPatches:
       TypeUrl = "io.containerd.runsc.v1.options"
       ConfigPath = "/etc/containerd/runsc.toml"
 EOF
+  fi
   # Kubernetes refuses cgroup v1 unless told otherwise, and there runsc cannot go through systemd, so nothing does.
   if cgroup_v1; then
     cat <<EOF
@@ -131,7 +136,7 @@ EOF
 ready() {
   local node
   for node in $(nodes); do # kind passes over a patch of another version of containerd's configuration in silence
-    docker exec "$node" grep -q 'runtimes.runsc' /etc/containerd/config.toml
+    docker exec "$node" grep -q 'restrict_oom_score_adj = true' /etc/containerd/config.toml
   done
   kubectl wait --for=condition=Ready nodes --all --timeout=180s
   if own_network; then kubectl -n kube-system rollout status daemonset/kube-router --timeout=120s; fi
@@ -151,7 +156,7 @@ up() {
     step "creating the cluster '$cluster' with two nodes" create
   fi
   if own_network; then step 'network and its policies' network; fi
-  kubectl apply -f "$root/hack/cluster/runtimeclass.yaml" >/dev/null
+  if $node_gvisor; then kubectl apply -f "$root/hack/cluster/runtimeclass.yaml" >/dev/null; fi
   # kind keeps pods off the control plane of a cluster of several nodes; here it is the second node for sandboxes
   kubectl taint nodes --all node-role.kubernetes.io/control-plane- >/dev/null 2>&1 || true
   step 'waiting for the nodes' ready
@@ -165,8 +170,10 @@ down() {
 }
 
 # `kind load` copies all of an image to every node again; a node that knows the name has it, because names are digests.
+# Of another it may have all layers but the last.
 load() {
   local node loaders=
+  scratch
   for node in $(nodes); do
     load_into "$node" "$@" &
     loaders="$loaders $!"
@@ -181,9 +188,11 @@ load_into() { # NODE IMAGE...
   present=$(docker exec "$node" ctr -n k8s.io images ls -q)
   for image; do grep -qxF "$image" <<<"$present" || missing="$missing $image"; done
   [ -n "$missing" ] || return 0
+  docker exec "$node" ctr -n k8s.io content ls -q >"$scratch/blobs-$node"
   # --local: containerd's newer way in, its transfer service, takes twice as long
   # shellcheck disable=SC2086
-  docker save $missing | docker exec -i "$node" ctr -n k8s.io images import --local --all-platforms --digests -
+  python3 "$root/hack/oci.py" archive "$store" $missing --without "$scratch/blobs-$node" |
+    docker exec -i "$node" ctr -n k8s.io images import --local --all-platforms --digests -
 }
 
 made_as=$cache/cluster-$cluster

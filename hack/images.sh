@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# usage: [BASE_IMAGE=python:3.11-slim] hack/images.sh [--list]
+# usage: [BASE_IMAGE=python:3.11-slim] [SOURCE_DATE_EPOCH=...] hack/images.sh [--list | --no-cache] [NAME...]
 #
-# Builds the images of the components, two for sandboxes and one of MinIO, and prints a line NAME=IMAGE for each. A tag is
-# the digest of what goes in, so nothing is built twice and a changed line of one component gives that one a new image. --list
-# prints the lines without building.
+# Builds the images of the components, two for sandboxes and one of MinIO, or those that are named, and prints a line
+# NAME=IMAGE for each. A tag is the digest of what goes in, so nothing is built twice and a changed line of one component
+# gives that one a new image, and rebuilds its last layer. Docker is the builder; what counts is kept by hack/oci.py, in
+# which the same input has the same digest. --list prints the lines without building, --no-cache builds from nothing.
 #
 # BASE_IMAGE must hold Python 3.11. Left out, it is python:3.11-slim if that can be had, or else made of Debian packages.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -17,6 +18,7 @@ isola-exporter        isola_exporter exporter api/isola_lifecycle api/isola_stor
 isola-egress          isola_egress   egress   api/isola_lifecycle api/isola_store dataplane/isola_egress
 isola-snapshot-uploader isola_uploader uploader api/isola_lifecycle api/isola_store api/isola_rest snapshots/isola_bucket snapshots/isola_uploader snapshots/isola_mounter
 isola-sandbox-sidecar isola_sidecar  sidecar  dataplane/isola_sidecar
+isola-gvisor-installer isola_gvisor  gvisor   dataplane/isola_gvisor
 EOF
 }
 sandboxes='sandbox-python sandbox-noshell'
@@ -44,85 +46,147 @@ base_image() {
 }
 
 make_base() {
-  mmdebstrap --variant=essential --include="$base_packages" \
+  SOURCE_DATE_EPOCH=$epoch mmdebstrap --variant=essential --include="$base_packages" \
     --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
     --dpkgopt='path-exclude=/usr/share/locale/*' bookworm - | docker import - "$made_base"
 }
 
+# uv takes a quarter of a second to say it, which six components need at every run.
 requirements() { # EXTRA
-  (cd "$root" && uv export --quiet --frozen --no-dev --no-emit-project --no-header --extra "$1")
+  local file
+  file=$cache/requirements/$(digest_files uv.lock pyproject.toml)-$1
+  if [ ! -f "$file" ]; then
+    mkdir -p "$cache/requirements"
+    (cd "$root" && uv export --quiet --frozen --no-dev --no-emit-project --no-header --extra "$1") >"$file.$$"
+    mv "$file.$$" "$file"
+  fi
+  cat "$file"
+}
+
+packages_image() { # NAME EXTRA
+  echo "$registry/$1-packages:$({
+    echo "$base_id"
+    requirements "$2"
+    digest_files hack/images/packages.Dockerfile
+  } | digest)"
 }
 
 # The same base and the same inputs give the same name, on every checkout.
-tag() { # EXTRA SOURCE...
-  local extra=$1
-  shift
+tag() { # NAME EXTRA SOURCE...
+  local name=$1 extra=$2
+  shift 2
   {
-    echo "$base_id $version"
-    requirements "$extra"
-    digest_files hack/images/Dockerfile "$@"
+    echo "$(packages_image "$name" "$extra") $version $epoch"
+    [ "$name" != isola-gvisor-installer ] ||
+      echo "$(digest_files hack/gomod/gvisor/go.mod hack/gomod/gvisor/go.sum) $(grep '^shim_' "$root/hack/binaries.sh")"
+    digest_files hack/images/Dockerfile hack/oci.py "$@"
   } | digest
 }
 
+build() { # IMAGE FILE CONTEXT ARGUMENT...
+  local image=$1 file=$2 context=$3
+  shift 3
+  # shellcheck disable=SC2086
+  docker build $no_cache -t "$image" -f "$root/hack/images/$file" "$@" "$context"
+}
+
+# What was built becomes what is delivered.
+keep() { # IMAGE
+  docker save "$1" | python3 "$root/hack/oci.py" add "$store" "$1" "$epoch"
+}
+
+packages() { # IMAGE EXTRA
+  local context=$scratch/packages-$2
+  mkdir -p "$context/packages"
+  requirements "$2" >"$context/requirements.txt"
+  # Resolved on this machine, for the image's: no step in the image needs a network.
+  if grep -q . "$context/requirements.txt"; then
+    uv pip install --quiet --no-deps --require-hashes --requirements "$context/requirements.txt" \
+      --target "$context/packages" --link-mode copy --only-binary :all: \
+      --python-version 3.11 --python-platform "$machine-manylinux_2_28"
+  fi
+  rm -rf "$context/packages/bin" "$context/packages/.lock"
+  build "$1" packages.Dockerfile "$context" --build-arg "BASE_IMAGE=$BASE_IMAGE"
+}
+
+# What the installer carries to nodes, and what it is held against there.
+gvisor() { # FOLDER
+  local bin name
+  bin=$("$root/hack/binaries.sh" --for-nodes runsc containerd-shim-runsc-v1 | tail -n 1)
+  mkdir -p "$1"
+  for name in runsc containerd-shim-runsc-v1; do cp -L "$bin/$name" "$1/"; done
+  (cd "$1" && if have sha512sum; then sha512sum -- *; else shasum -a 512 -- *; fi >../sums && mv ../sums SHA512SUMS)
+}
+
 component() { # IMAGE NAME MODULE EXTRA SOURCE...
-  local image=$1 name=$2 module=$3 extra=$4 source
+  local image=$1 name=$2 module=$3 extra=$4 source on
   shift 4
   local context=$scratch/$name
-  mkdir -p "$context/packages" "$context/source"
-  requirements "$extra" >"$context/requirements.txt"
-  # Resolved on this machine, for the image's: no step in the image needs a network.
-  uv pip install --quiet --no-deps --require-hashes --requirements "$context/requirements.txt" \
-    --target "$context/packages" --link-mode copy --only-binary :all: \
-    --python-version 3.11 --python-platform "$machine-manylinux_2_28"
-  rm -rf "$context/packages/bin" "$context/packages/.lock"
+  on=$(packages_image "$name" "$extra")
+  mkdir -p "$context/source"
+  if [ -n "$no_cache" ] || ! docker image inspect "$on" >/dev/null 2>&1; then packages "$on" "$extra"; fi
   for source; do cp -R "$root/$source" "$context/source/"; done
   find "$context/source" -name __pycache__ -prune -exec rm -rf {} +
-  docker build -t "$image" --target "$name" --build-arg "BASE_IMAGE=$BASE_IMAGE" --build-arg "MODULE=$module" \
-    --build-arg "VERSION=$version" -f "$root/hack/images/Dockerfile" "$context"
+  [ "$name" != isola-gvisor-installer ] || gvisor "$context/gvisor"
+  build "$image" Dockerfile "$context" --target "$name" --build-arg "PACKAGES=$on" --build-arg "MODULE=$module" \
+    --build-arg "VERSION=$version"
+  keep "$image"
 }
 
 sandbox() { # IMAGE NAME
   mkdir -p "$scratch/empty"
-  docker build -t "$1" --target "$2" --build-arg "BASE_IMAGE=$BASE_IMAGE" \
-    -f "$root/hack/images/sandboxes.Dockerfile" "$scratch/empty"
+  build "$1" sandboxes.Dockerfile "$scratch/empty" --target "$2" --build-arg "BASE_IMAGE=$BASE_IMAGE"
+  keep "$1"
 }
 
 minio() { # IMAGE
   local context=$scratch/minio
   mkdir -p "$context/data/isola"
   cp "$("$root/hack/binaries.sh" --for-nodes minio | tail -n 1)/minio" "$context/"
-  docker build -t "$1" -f "$root/hack/images/minio.Dockerfile" "$context"
+  build "$1" minio.Dockerfile "$context"
+  keep "$1"
 }
 
 version=v$(sed -n 's/^version = "\(.*\)"/\1/p' "$root/pyproject.toml")
 case $arch in amd64) machine=x86_64 ;; arm64) machine=aarch64 ;; *) fail "no packages are built for $arch" ;; esac
-build=true
-[ "${1:-}" != --list ] || build=false
+building=true no_cache=
+case ${1:-} in
+  --list) building=false && shift ;;
+  --no-cache) no_cache=--no-cache && shift ;;
+esac
+only=" $* "
 
 locked images
 base_image
-base_id=$(docker image inspect -f '{{.Id}}' "$BASE_IMAGE")
+base_id=$(docker image inspect -f '{{json .RootFS.Layers}}' "$BASE_IMAGE")
 scratch
 
-made() { ! $build || docker image inspect "$1" >/dev/null 2>&1; }
+wanted() { [ "$only" = '  ' ] || [[ $only == *" $1 "* ]]; }
+made() { ! $building || { [ -z "$no_cache" ] && [ -f "$store/names/$1" ]; }; }
 
 for name in $sandboxes; do
+  wanted "$name" || continue
   image=$registry/$name:$({
-    echo "$base_id"
-    digest_files hack/images/sandboxes.Dockerfile
+    echo "$base_id $epoch"
+    digest_files hack/images/sandboxes.Dockerfile hack/oci.py
   } | digest)
   made "$image" || step "image: $name" sandbox "$image" "$name"
   echo "$name=$image"
 done
 
-image=$registry/minio:$(digest_files hack/images/minio.Dockerfile hack/gomod/minio/go.mod hack/gomod/minio/go.sum)
-made "$image" || step 'image: minio' minio "$image"
-echo "minio=$image"
+if wanted minio; then
+  image=$registry/minio:$(
+    digest_files hack/images/minio.Dockerfile hack/oci.py hack/gomod/minio/go.mod hack/gomod/minio/go.sum
+  )
+  made "$image" || step 'image: minio' minio "$image"
+  echo "minio=$image"
+fi
 
 components >"$scratch/components"
 while read -r name module extra sources <&3; do
+  wanted "$name" || continue
   # shellcheck disable=SC2086
-  image=$registry/$name:$(tag "$extra" $sources)
+  image=$registry/$name:$(tag "$name" "$extra" $sources)
   # shellcheck disable=SC2086
   made "$image" || step "image: $name" component "$image" "$name" "$module" "$extra" $sources
   echo "$name=$image"

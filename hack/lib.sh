@@ -10,9 +10,14 @@ port=${ISOLA_PORT:-8080}
 registry=isola.local # the name before every image that is made here; nothing answers to it
 kubeconfig=$cache/kubeconfig-$cluster
 logs=$cache/log
+node_gvisor=${NODE_GVISOR:-true} # whether the node image brings gVisor
 release_namespace=isola-system
 sandbox_namespace=isola-sandboxes
 images=$cache/images-$cluster # lines NAME=IMAGE: what the cluster runs
+store=$cache/images # hack/oci.py's: every image that is made here, as it is delivered
+
+# No file in an image is younger than this, nor the image itself; a release sets the time of its commit.
+epoch=${SOURCE_DATE_EPOCH:-1767225600} # 2026-01-01
 
 mkdir -p "$cache" "$logs"
 
@@ -101,9 +106,7 @@ digest() { if have sha256sum; then sha256sum; else shasum -a 256; fi | cut -c1-1
 digest_files() {
   (
     cd "$root"
-    find "$@" -type f ! -name '*.pyc' | LC_ALL=C sort | while read -r file; do
-      printf '%s %s\n' "$file" "$(digest <"$file")"
-    done
+    find "$@" -type f ! -name '*.pyc' | LC_ALL=C sort | if have sha256sum; then xargs sha256sum; else xargs shasum -a 256; fi
   ) | digest
 }
 

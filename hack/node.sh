@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# usage: [NODE_IMAGE=kindest/node:...] hack/node.sh
+# usage: [NODE_IMAGE=kindest/node:...] [NODE_GVISOR=true] hack/node.sh
 #
 # Builds the image of the cluster's nodes and prints its name: NODE_IMAGE with gVisor added, or without one, a node made
-# here from Debian packages and the programs of hack/binaries.sh. Named by the digest of all that goes in.
+# here from Debian packages and the programs of hack/binaries.sh. Named by the digest of all that goes in. With
+# NODE_GVISOR=false gVisor is left out.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 programs='kubelet kubeadm kubectl containerd containerd-shim-runc-v2 ctr'
@@ -99,9 +100,11 @@ runsc_config() {
 
 gvisor_layer() { # NODE_IMAGE IMAGE
   local name
-  mkdir -p "$scratch/gvisor/bin"
-  for name in $gvisor; do cp -L "$bin/$name" "$scratch/gvisor/bin/"; done
-  runsc_config >"$scratch/gvisor/runsc.toml"
+  mkdir -p "$scratch/gvisor/bin" "$scratch/gvisor/containerd"
+  if $node_gvisor; then
+    for name in $gvisor; do cp -L "$bin/$name" "$scratch/gvisor/bin/"; done
+    runsc_config >"$scratch/gvisor/containerd/runsc.toml"
+  fi
   docker build -t "$2" --build-arg "NODE_IMAGE=$1" -f "$root/hack/node/Dockerfile" "$scratch/gvisor"
 }
 
@@ -127,8 +130,10 @@ fi
 # shellcheck disable=SC2086
 image=$registry/node:$({
   echo "$NODE_IMAGE"
-  runsc_config
-  digest_programs $gvisor
+  if $node_gvisor; then
+    runsc_config
+    digest_programs $gvisor
+  fi
   digest_files hack/node/Dockerfile
 } | digest)
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 
 from support.etcd import Etcd
-from support.kubernetes_server import ApiServer, serving
+from support.kubernetes_server import OLDEST, ApiServer, serving
 
 settings.register_profile("dev", max_examples=100, deadline=None)  # two busy cores
 settings.register_profile(
@@ -51,3 +51,18 @@ def api_server(shared_api_server: ApiServer) -> Iterator[ApiServer]:
     """
     yield shared_api_server
     Etcd(shared_api_server.etcd).clear()
+
+
+@pytest.fixture(scope="session")
+def oldest_api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
+    """The first Kubernetes that the chart supports."""
+    with serving(tmp_path_factory.mktemp("oldest-kubernetes"), OLDEST) as server:
+        yield server
+
+
+@pytest.fixture(scope="module", params=["shared_api_server", "oldest_api_server"])
+def each_api_server(request: pytest.FixtureRequest) -> Iterator[ApiServer]:
+    """As `api_server`, first of the newest Kubernetes and then of the oldest."""
+    server = request.getfixturevalue(request.param)
+    yield server
+    Etcd(server.etcd).clear()

@@ -185,13 +185,13 @@ def cluster_ranges(
         discovery: Whether nodes and ServiceCIDRs may be read.
         own_address: Of this pod, or empty.
     """
-    found: tuple[Reflector[Holder], ...] = ()
+    nodes = services = None
     if discovery:
-        found = (
-            Reflector(client, NODES_PATH, decode_node),
-            Reflector(client, SERVICE_RANGES_PATH, decode_service_ranges),
-        )
-    return ClusterRanges(configured, *found, own_address=own_address)
+        nodes = Reflector(client, NODES_PATH, decode_node)
+        # Before Kubernetes 1.33 nothing in a cluster says it, and these are not served.
+        if not configured.services:
+            services = Reflector(client, SERVICE_RANGES_PATH, decode_service_ranges)
+    return ClusterRanges(configured, nodes, services, own_address)
 
 
 def configured_in(environment: Mapping[str, str]) -> Configured:

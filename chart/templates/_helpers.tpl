@@ -106,6 +106,39 @@ annotations:
 {{- end }}
 {{- end -}}
 
+{{- define "isola.priorityClassName" -}}
+{{- default (printf "%s-%s" (include "isola.fullname" .) .Release.Namespace) .Values.priorityClass.name -}}
+{{- end -}}
+
+{{/* A component's own PriorityClass, else the release's, else the cluster's. Takes (list $ .Values.component). */}}
+{{- define "isola.priority" -}}
+{{- $root := index . 0 -}}
+{{- $own := (index . 1).priorityClassName -}}
+{{- if or $own $root.Values.priorityClass.create -}}
+priorityClassName: {{ default (include "isola.priorityClassName" $root) $own | quote }}
+{{- end -}}
+{{- end -}}
+
+{{/* Several replicas are spread over nodes and zones as far as that goes, unless something else was asked for; those of
+     one version, so that a rollout leaves them spread. Takes (list $ "component" .Values.component). */}}
+{{- define "isola.spread" -}}
+{{- $root := index . 0 -}}
+{{- $component := index . 1 -}}
+{{- $values := index . 2 -}}
+{{- if and (gt (int $values.replicaCount) 1) (not $values.topologySpreadConstraints) -}}
+topologySpreadConstraints:
+  {{- range list "kubernetes.io/hostname" "topology.kubernetes.io/zone" }}
+  - maxSkew: 1
+    topologyKey: {{ . }}
+    whenUnsatisfiable: ScheduleAnyway
+    labelSelector:
+      matchLabels:
+        {{- include "isola.selectorLabels" (list $root $component) | nindent 8 }}
+    matchLabelKeys: [pod-template-hash]
+  {{- end }}
+{{- end -}}
+{{- end -}}
+
 {{/* What the pods of the control plane have in common. Takes (list $ .Values.component), and perhaps the name of a
      template with more of their security context. */}}
 {{- define "isola.podSpec" -}}
@@ -117,6 +150,7 @@ enableServiceLinks: false
 imagePullSecrets:
   {{- toYaml . | nindent 2 }}
 {{- end }}
+{{ include "isola.priority" (list $root $component) }}
 {{- with $component.nodeSelector }}
 nodeSelector:
   {{- toYaml . | nindent 2 }}
@@ -217,6 +251,11 @@ namespaceSelector:
 
 {{- define "isola.snapshots.serviceAccountName" -}}
 {{- default (printf "%s-snapshot-uploader" (include "isola.fullname" .)) .Values.operator.sandboxRuntime.rootfssnapshot.uploader.serviceAccount.name -}}
+{{- end -}}
+
+{{/* Where what touches a node runs. */}}
+{{- define "isola.nodeNamespace" -}}
+{{- default .Release.Namespace .Values.nodeNamespace.name -}}
 {{- end -}}
 
 {{- define "isola.mounter.serviceAccountName" -}}

@@ -34,6 +34,9 @@ PING_SECONDS = 20
 # above the kernel can end a connection whose last bytes nobody takes.
 UNTAKEN_MILLISECONDS = 30_000
 BACKLOG = 1024
+# Of the event loop, from a connection's acceptance to its handler: asyncio's task that makes the
+# transport, its callback that makes a task of the handler, and that. A few more do no harm.
+TURNS_TO_HANDLER = 8
 
 
 def listening_socket(port: int, host: str = "::") -> socket.socket:
@@ -94,6 +97,7 @@ class Server:
         try:
             await stop.wait()
         finally:
+            await _accept_no_more(listener)
             server.close()
             await self._end(graceful_seconds)
             await self._app.shutdown()
@@ -137,6 +141,16 @@ class Server:
             for connection in tuple(self._served):
                 connection.abort()
             await asyncio.wait(tasks)
+
+
+async def _accept_no_more(listener: socket.socket) -> None:
+    """Let what was accepted last come to its handler.
+
+    asyncio drops a connection whose server closes in between: its client waits for ever.
+    """
+    asyncio.get_running_loop().remove_reader(listener)
+    for _ in range(TURNS_TO_HANDLER):
+        await asyncio.sleep(0)
 
 
 def raise_descriptor_limit() -> None:

@@ -191,6 +191,7 @@ def _snapshots(environment: Mapping[str, str]) -> JobSettings:
         archive_limit=environment.get("ISOLA_ROOTFSSNAPSHOT_ARCHIVE_LIMIT")
         or defaults.archive_limit,
         log_level=_level(environment),
+        priority_class=environment.get("ISOLA_SNAPSHOT_PRIORITY_CLASS", ""),
     )
 
 

@@ -1,9 +1,9 @@
 """Figures of one run on the local cluster, as ratios against what Kubernetes alone does.
 
     make bench                                    # everything
-    python tests/benchmarks [life|network|transfer|crowd|snapshots|fleet|cost] ...
+    python tests/benchmarks [life|network|transfer|crowd|snapshots|fleet|cost|client] ...
 
-`fleet` and `cost` need no cluster.
+`fleet`, `cost` and `client` need no cluster.
 
 Each pair is measured in turn, A B A B …, on the same cluster, and its median is quoted. Absolute
 figures are the machine's; the ratios are ours. Nothing is asserted.
@@ -16,7 +16,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks import cost, crowd, fleet, life, network, snapshots, transfer
+from benchmarks import client, cost, crowd, fleet, life, network, snapshots, transfer
 from benchmarks.figures import machine
 from support.cluster import up
 
@@ -28,8 +28,8 @@ BENCHMARKS = {
     "crowd": crowd.measure,
     "snapshots": snapshots.measure,
 }
-# On an API server of their own.
-ALONE = {"fleet": fleet.measure, "cost": cost.measure}
+# On an API server of their own, or on none.
+ALONE = {"fleet": fleet.measure, "cost": cost.measure, "client": client.measure}
 
 if __name__ == "__main__":
     chosen = sys.argv[1:] or [*BENCHMARKS, *ALONE]

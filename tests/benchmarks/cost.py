@@ -44,6 +44,7 @@ class Block:
         processor: Seconds of etcd, API server, operator and gateway, a life.
         exporter: Seconds of the exporter, a life.
         written: Bytes of every version of every object that was written, a life.
+        log: Bytes of them that are the sandbox, a life, each version with all of its log.
         kept: Bytes of them that stay, a life: the record.
         exported: Bytes that the collector wrote down, a life.
     """
@@ -53,6 +54,7 @@ class Block:
     processor: float = 0
     exporter: float = 0
     written: float = 0
+    log: float = 0
     kept: float = 0
     exported: float = 0
 
@@ -93,6 +95,7 @@ async def _block(there: Alone, gateway: Running, *, history: bool) -> Block:
             await until(lambda: _delivered(exporter[0]))
             block.exported = (exporter[1].received_bytes - received) / LIVES
         block.written = sum(sizes.values()) / LIVES
+        block.log = sizes[sandboxes_path(NAMESPACE)] / LIVES
         block.kept = sizes[records_path(NAMESPACE)] / LIVES
         block.rate = await _load(gateway)
         return block
@@ -214,5 +217,6 @@ def _show(with_history: Sequence[Block], without: Sequence[Block]) -> None:
     row("processor time per life: all but the exporter", lambda b: b.processor * 1000, "{:.0f} ms")
     row("  the exporter", lambda b: b.exporter * 1000, "{:.0f} ms")
     row("bytes written per life, every version of it all", lambda b: b.written, "{:.0f} B")
+    row("  of them the sandbox, with its log", lambda b: b.log, "{:.0f} B")
     row("  of them kept: the record", lambda b: b.kept, "{:.0f} B")
     row("bytes exported per life, as OTLP in JSON", lambda b: b.exported, "{:.0f} B")

@@ -144,6 +144,7 @@ async def node(
             "ISOLA_MOUNTER_FOLDER": str(installed.folder),  # a pod has it mounted elsewhere
             "ISOLA_KUBECONFIG": installed.kubeconfig("isola-snapshot-mounter", tmp_path),
             "ISOLA_HEALTH_PORT": str(free_port()),
+            "ISOLA_METRICS_PORT": str(free_port()),  # 8080 is the local cluster's, where one runs
         },
         tmp_path / "mounter.log",
     )

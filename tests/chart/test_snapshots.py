@@ -310,8 +310,18 @@ NAMED = {"serviceAccount": {"create": False}}
         ),
         pytest.param(
             snapshots(uploader={"existingSecret": "x"}),
-            "snapshotMounter.existingSecret is not: the mounter is in the release namespace",
+            "snapshotMounter.existingSecret is not: the mounter is in the namespace isola-system",
             id="a secret for one of two",
+        ),
+        pytest.param(
+            snapshots(snapshotMounter={"existingSecret": "x"}),
+            "uploader.existingSecret is not: the uploader is in the sandbox namespace",
+            id="a secret for the other of two",
+        ),
+        pytest.param(
+            snapshots(storage={"type": "s3", "s3": {"bucket": "b"}, "gcs": {"bucket": "b"}}),
+            "storage.type is s3, but storage.gcs names a place too",
+            id="two places",
         ),
         *(
             pytest.param(

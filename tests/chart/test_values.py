@@ -72,7 +72,7 @@ def test_every_default_is_commented_for_the_reader() -> None:
         if line.lstrip().partition(": ")[2] and not line.lstrip().startswith("#")
     ]
     uncommented = [line for before, line in leaves if not before.lstrip().startswith("# -- ")]
-    assert [line.split(":")[0].strip() for line in uncommented] == ["cpu", "memory"] * 5
+    assert [line.split(":")[0].strip() for line in uncommented] == ["cpu", "memory"] * 6
 
 
 def test_the_table_of_values_has_each_of_them_with_its_comment() -> None:
@@ -189,6 +189,77 @@ def test_the_table_of_values_has_each_of_them_with_its_comment() -> None:
         ),
         pytest.param({"egress": {"ports": [443, 443]}}, "/egress/ports", id="a port twice"),
         pytest.param({"egress": {"nameservers": ["dns.example"]}}, "egress", id="a name server"),
+        pytest.param(
+            {"sandboxNamespace": {"name": "kube-system"}},
+            "a namespace of Kubernetes itself",
+            id="sandboxes among the cluster's own pods",
+        ),
+        pytest.param(
+            {"operator": {"metrics": {"port": 8089}}},
+            "operator.metrics.port is 8089, by which sandboxes see",
+            id="metrics at the canary",
+        ),
+        pytest.param(
+            {"operator": {"metrics": {"port": 18255}}},
+            "operator.metrics.port is 18255, by which sandboxes see",
+            id="metrics at the last door",
+        ),
+        pytest.param(
+            {"apiGateway": {"maxRequests": 100}},
+            "apiGateway.maxRequestsPerSandbox is 256, more than apiGateway.maxRequests (100)",
+            id="one sandbox may have more than all",
+        ),
+        pytest.param(
+            {
+                "apiGateway": {"service": {"type": "NodePort", "nodePort": 30080}},
+                "operator": {"metrics": {"service": {"type": "NodePort", "nodePort": 30080}}},
+            },
+            "are both 30080",
+            id="one port of the nodes for two",
+        ),
+        pytest.param(
+            {"priorityClass": {"create": False, "name": "control"}},
+            "name a class that exists in each component's priorityClassName",
+            id="a priority class that nobody makes",
+        ),
+        pytest.param(
+            {"priorityClass": {"value": 2_000_000_000}},
+            "at '/priorityClass/value'",
+            id="a priority that is the system's",
+        ),
+        *(
+            pytest.param(
+                {"networkPolicies": {"enabled": False, key: value}},
+                f"networkPolicies.{key} is set, but networkPolicies.enabled is false",
+                id=f"{key} without policies",
+            )
+            for key, value in {
+                "apiServerCIDRs": ["192.0.2.0/24"],
+                "storagePorts": [9000],
+                "storageCIDRs": ["192.0.2.0/24"],
+                "collectorPorts": [4318],
+                "collectorCIDRs": ["192.0.2.0/24"],
+                "gatewayFrom": [{"podSelector": {}}],
+            }.items()
+        ),
+        pytest.param(
+            {"networkPolicies": {"gatewayFrom": [{"podSelecter": {}}]}},
+            "at '/networkPolicies/gatewayFrom/0'",
+            id="a peer misspelt",
+        ),
+        pytest.param(
+            {"networkPolicies": {"apiServerPorts": []}},
+            "at '/networkPolicies/apiServerPorts'",
+            id="no way to the API server",
+        ),
+        pytest.param(
+            {
+                "networkPolicies": {"gatewayFrom": [{"podSelector": {}}]},
+                "apiGateway": {"service": {"type": "NodePort"}},
+            },
+            "give ranges (ipBlock), or set the type to ClusterIP",
+            id="pods at a port of the nodes",
+        ),
         pytest.param(
             {"operator": {"serviceAccount": {"create": False}}},
             "operator.serviceAccount.create is false and operator.serviceAccount.name is empty",

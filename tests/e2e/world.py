@@ -153,7 +153,28 @@ def _run(cluster: Cluster, certificate: Path, node: str) -> None:
 
 
 def _resolve_by(cluster: Cluster, nameserver: str) -> None:
+    _let_ask(cluster, nameserver)
     told = f"ISOLA_EGRESS_NAMESERVERS={nameserver}"
     cluster.kubectl("set", "env", "-n", "isola-system", "deployment/isola-egress", told)
     status = ("rollout", "status", "-n", "isola-system", "deployment/isola-egress")
     cluster.kubectl(*status, "--timeout=90s")
+
+
+def _let_ask(cluster: Cluster, nameserver: str) -> None:
+    """Open the way there, as the chart does for a name server that it is told of."""
+    to = [{"ipBlock": {"cidr": f"{nameserver}/32"}}]
+    policy = {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": "world", "namespace": "isola-system"},
+        "spec": {
+            "podSelector": {"matchLabels": {"app.kubernetes.io/component": "egress"}},
+            "policyTypes": ["Egress"],
+            "egress": [{"to": to, "ports": [{"protocol": "UDP", "port": 53}]}],
+        },
+    }
+    if nameserver:
+        cluster.kubectl("apply", "-f", "-", stdin=json.dumps(policy))
+    else:
+        policy_of = ("-n", "isola-system", "networkpolicy", "world")
+        cluster.kubectl("delete", "--ignore-not-found", *policy_of)

@@ -16,7 +16,9 @@ import pytest
 
 from gateway.fakes import World
 from gateway.serving import LOOPBACK, served
-from isola_gateway.server import listening_socket
+from isola_gateway.admission import Admission, Limits
+from isola_gateway.metrics import Metrics
+from isola_gateway.server import Server, listening_socket
 
 COMMAND = "0b5f2f0e-8f5a-4a52-9d1c-3c1d5b3f0a11"
 STDOUT = f"/v1/sandboxes/box/commands/{COMMAND}/stdout"
@@ -476,3 +478,20 @@ async def test_a_gateway_that_stops_ends_its_streams_in_time(gateway: World) -> 
         begun = time.monotonic()
     assert time.monotonic() - begun < 3
     response.close()
+
+
+async def test_what_is_accepted_as_the_gateway_stops_is_closed(gateway: World) -> None:
+    listener = listening_socket(0, LOOPBACK)
+    address = listener.getsockname()
+    stop = asyncio.Event()
+    admission = Admission(Limits(), Metrics())
+    server = Server(gateway.app(stopping=stop, admission=admission), admission)
+    serving = asyncio.create_task(server.run(listener, stop, graceful_seconds=0.2))
+    _, serves = await asyncio.open_connection(*address)
+    with socket.create_connection(address) as client:
+        await asyncio.sleep(0)  # in which the loop accepts it; its handler comes a few turns later
+        stop.set()
+        await serving
+        client.settimeout(10)
+        assert client.recv(1) == b""
+    serves.close()

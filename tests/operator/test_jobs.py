@@ -73,6 +73,13 @@ def test_whoever_writes_into_the_log_is_told_whose_by_name_and_uid(command: str)
     assert settings.bucket_url == "s3://bucket"
 
 
+@pytest.mark.parametrize("name", ["", "jobs"])
+def test_a_priority_class_is_the_pod_s_own_where_there_is_one(name: str) -> None:
+    settings = JobSettings(image="uploader:1", priority_class=name)
+    pod = removing(SNAPSHOT, 60, settings)["spec"]["template"]["spec"]
+    assert pod.get("priorityClassName", "") == name
+
+
 def test_both_containers_mean_the_same_folder() -> None:
     assert Settings(environment("upload")).folder == Settings(environment("capture")).folder
 

@@ -1,6 +1,8 @@
 """Random lives of commands, through a proxy on which nobody can rely.
 
-`ISOLA_SDK_LIVES=1000` lives as many as the issue asks for; each run of the tests lives some dozens.
+Each run of the tests lives some dozens. As many as are worth believing take some minutes, and print
+what was done to them: `ISOLA_SDK_LIVES=1000 ISOLA_SDK_SEED=2 hack/uv run pytest -rP
+tests/sdk_python/test_faults.py -k every_byte | grep lives,`
 """
 
 from __future__ import annotations
@@ -123,6 +125,8 @@ async def test_every_byte_comes_once_and_no_command_runs_twice(
         await asyncio.gather(*(live(number) for number in range(LIVES)))
         assert [each.id for each in await client.sandboxes.list()] == [sandbox.id]
     assert all(proxy.happened[kind] for kind in KINDS)
+    told = ", ".join(f"{kind} {proxy.happened[kind]}" for kind in KINDS)
+    print(f"seed {SEED}: {LIVES} lives, {proxy.happened.total()} requests; {told}")  # noqa: T201 - how hard it was
 
 
 async def test_a_connection_that_is_lost_for_good_is_told_and_can_be_taken_up(

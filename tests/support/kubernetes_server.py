@@ -17,6 +17,9 @@ from ssl import create_default_context
 
 from support.toolchain import ROOT, binaries
 
+# What the cluster runs, and the first Kubernetes that the chart supports.
+NEWEST, OLDEST = "kube-apiserver", "kube-apiserver-oldest"
+
 TOKEN = "tests-only"  # of a server that lives on loopback for one test session
 NAMESPACE = "isola-sandboxes"
 # What service accounts ask for is written down, once it is answered; nothing of administrators.
@@ -65,9 +68,14 @@ class ApiServer:
 
 
 @contextmanager
-def serving(folder: Path) -> Generator[ApiServer]:
-    """Yield an API server that knows our resources, with its files in `folder`."""
-    tools = binaries("etcd", "kube-apiserver", "kubectl")
+def serving(folder: Path, program: str = NEWEST) -> Generator[ApiServer]:
+    """Yield an API server that knows our resources, with its files in `folder`.
+
+    Args:
+        folder: Where its files go.
+        program: Which it is: `NEWEST` is the cluster's, `OLDEST` the first that the chart supports.
+    """
+    tools = binaries("etcd", program, "kubectl")
     client_port, peer_port, port = (free_port() for _ in range(3))
     etcd = f"http://127.0.0.1:{client_port}"
     key = folder / "service-account.key"
@@ -84,7 +92,7 @@ def serving(folder: Path) -> Generator[ApiServer]:
                 f"--listen-peer-urls=http://127.0.0.1:{peer_port}",
                 "--unsafe-no-fsync",
             ],
-            "kube-apiserver": [
+            program: [
                 f"--etcd-servers={etcd}",
                 f"--secure-port={port}",
                 "--bind-address=127.0.0.1",
@@ -105,7 +113,7 @@ def serving(folder: Path) -> Generator[ApiServer]:
             stack.enter_context(_process(tools / name, flags, folder / f"{name}.log"))
         url = f"https://127.0.0.1:{port}"
         certificate = folder / "certs" / "apiserver.crt"
-        _wait_ready(url, certificate, folder / "kube-apiserver.log")
+        _wait_ready(url, certificate, folder / f"{program}.log")
         kubeconfig = _kubeconfig(folder / "kubeconfig", url, certificate)
         server = ApiServer(url, kubeconfig, tools / "kubectl", etcd, audit)
         _install_resources(server)

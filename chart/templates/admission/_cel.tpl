@@ -15,3 +15,7 @@
 (has({{ . }}) && {{ . }} != null && {{ . }} != false && {{ . }} != '' && {{ . }} != 0)
 {{- end -}}
 
+{{/* The indexes of a list, of its first 64 at most. CEL itself loops with an index from Kubernetes 1.33 on. */}}
+{{- define "isola.cel.indexes" -}}
+{{ until 64 | toJson }}.filter(i, i < {{ . }}.size())
+{{- end -}}

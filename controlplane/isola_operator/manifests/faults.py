@@ -31,6 +31,8 @@ _HOST_FIELDS = ("hostNetwork", "hostPID", "hostIPC")
 
 # What a volume of a template may be.
 VOLUMES = {"name", "emptyDir", "configMap", "secret", "persistentVolumeClaim", "downwardAPI"}
+# Of containers, of those before them and of volumes, each: the policy's loops are as long.
+MOST = 64
 _ENABLE = "have operator.sandboxRuntime.rootfssnapshot.enabled set"
 _SNAPSHOT_LENGTH = 59
 _PROBES = ("livenessProbe", "readinessProbe", "startupProbe")
@@ -93,6 +95,11 @@ def _of_metadata(metadata: Json) -> Iterator[str]:
 def _of_the_pod(template: Json) -> Iterator[str]:
     if not _items(template.get("containers")):
         yield f"{_AT}.containers: there is none; give at least one with an image"
+    yield from (
+        f"{_AT}.{field}: more than {MOST}; give fewer"
+        for field in ("containers", "initContainers", "volumes")
+        if len(_items(template.get(field))) > MOST
+    )
     for field in _HOST_FIELDS:
         if template.get(field):
             yield f"{_AT}.{field}: a sandbox shares nothing with its node; remove it"

@@ -69,6 +69,7 @@ class JobSettings:
         runsc_root: gVisor's state directory on the node.
         archive_limit: What an archive may take on its node, as a Kubernetes quantity.
         log_level: Of the uploader.
+        priority_class: PriorityClass of the pods, or empty.
     """
 
     image: str = ""
@@ -81,6 +82,7 @@ class JobSettings:
     runsc_root: str = "/run/containerd/runsc/k8s.io"
     archive_limit: str = "10Gi"
     log_level: str = "info"
+    priority_class: str = ""
 
 
 def taking(snapshot: Snapshot, source: Source, settings: JobSettings) -> dict[str, Any]:
@@ -204,7 +206,7 @@ def _job(snapshot: Snapshot, name: str, pod: Json, deadline_seconds: int) -> dic
 
 
 def _pod(settings: JobSettings) -> dict[str, Any]:
-    return {
+    pod: dict[str, Any] = {
         "restartPolicy": "OnFailure",
         "serviceAccountName": settings.service_account,
         "automountServiceAccountToken": False,  # for the uploader alone, below
@@ -213,6 +215,9 @@ def _pod(settings: JobSettings) -> dict[str, Any]:
         "imagePullSecrets": [{"name": name} for name in settings.image_pull_secrets],
         "securityContext": {"fsGroup": NOBODY, "seccompProfile": {"type": "RuntimeDefault"}},
     }
+    if settings.priority_class:
+        pod["priorityClassName"] = settings.priority_class
+    return pod
 
 
 def _common(snapshot: Snapshot, settings: JobSettings) -> dict[str, str]:

@@ -75,7 +75,7 @@ class APIError(IsolaError):
         self.status_code = status_code
         self.retry_after = retry_after
         self.detail = message
-        self.violations = tuple(violations)
+        self.violations: tuple[Violation, ...] = tuple(violations)
         super().__init__(f"{status_code}: {message}", request_id=request_id)
 
 

@@ -5,31 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from enum import Enum
-from typing import Any
 
-from pydantic import BaseModel, ConfigDict
-from pydantic.alias_generators import to_camel
-
-_SPELLINGS = {
-    "allowed_egress_cidrs": "allowedEgressCIDRs",
-    "allow_cluster_dns": "allowClusterDNS",
-    "allow_ipv6_egress": "allowIPv6Egress",
-    "object_ttl_seconds": "objectTTLSeconds",
-}
-
-
-def _spelling(name: str) -> str:
-    return _SPELLINGS.get(name) or to_camel(name)
-
-
-class IsolaModel(BaseModel):
-    """A JSON object of the REST API: camelCase there, snake_case here."""
-
-    model_config = ConfigDict(alias_generator=_spelling, populate_by_name=True, extra="ignore")
-
-    def wire(self) -> dict[str, Any]:
-        """Return it as it is sent: what is None is left out."""
-        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+from isola_sdk.wire import IsolaModel
 
 
 class SandboxStatus(str, Enum):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from enum import Enum
 
-from isola_sdk.models import IsolaModel
+from isola_sdk.wire import IsolaModel
 
 
 class RootfsSnapshotStatus(str, Enum):

@@ -18,11 +18,11 @@ from isola_sdk.aio.bodies import AsyncBody
 from isola_sdk.aio.runtime import Client, sleep
 from isola_sdk.deadlines import earliest
 from isola_sdk.errors import APIConnectionError, IsolaError, NotFoundError
-from isola_sdk.models import IsolaModel
 from isola_sdk.protocol.messages import Answer, Request
 from isola_sdk.protocol.problems import error_of, nonsense
 from isola_sdk.protocol.retrying import Attempts, Retrying
 from isola_sdk.version import VERSION
+from isola_sdk.wire import IsolaModel
 
 M = TypeVar("M", bound=IsolaModel)
 

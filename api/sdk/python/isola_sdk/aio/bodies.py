@@ -20,7 +20,7 @@ class AsyncBody:
         self._data = data.encode() if isinstance(data, str) else data
         self._on_progress = on_progress
         self._begin = 0
-        self.can_rewind = isinstance(self._data, bytes)
+        self.can_rewind: bool = isinstance(self._data, bytes)
         self.size: int | None = len(self._data) if isinstance(self._data, bytes) else None
 
     async def measure(self) -> None:

@@ -57,8 +57,8 @@ class AsyncIsola:
             call_seconds=call_seconds,
         )
         self._api = AsyncApi(found, options)
-        self.sandboxes = AsyncSandboxes(self._api)
-        self.rootfs_snapshots = AsyncRootfsSnapshots(self._api)
+        self.sandboxes: AsyncSandboxes = AsyncSandboxes(self._api)
+        self.rootfs_snapshots: AsyncRootfsSnapshots = AsyncRootfsSnapshots(self._api)
 
     async def close(self) -> None:
         """Close the connections."""

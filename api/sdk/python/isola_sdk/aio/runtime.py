@@ -7,15 +7,12 @@ import inspect
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Iterable, Iterator
 from typing import Any, BinaryIO, Protocol, TypeAlias, TypeVar, cast
 
-import httpcore
 import httpx
 
 A = TypeVar("A")
 B = TypeVar("B")
 
 Client = httpx.AsyncClient
-NETWORK_ERRORS = (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError, OSError)
-"""What a connection raises that was taken over from the HTTP client."""
 
 sleep = asyncio.sleep
 
@@ -32,6 +29,13 @@ Upload: TypeAlias = (
     "str | bytes | BinaryIO | AsyncReadable | Iterable[bytes] | AsyncIterable[bytes]"
 )
 """What can be uploaded."""
+
+
+def network_errors() -> tuple[type[Exception], ...]:
+    """Return what a connection raises that was taken over from the HTTP client."""
+    import httpcore  # noqa: PLC0415 - httpx too imports it with its first client
+
+    return httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError, OSError
 
 
 async def both(one: Awaitable[A], other: Awaitable[B]) -> tuple[A, B]:

@@ -30,8 +30,8 @@ class AsyncSandbox:
     def __init__(self, api: AsyncApi, data: SandboxData) -> None:
         self._api = api
         self._data = data
-        self.commands = AsyncCommands(api, data.id)
-        self.filesystem = AsyncFilesystem(api, data.id)
+        self.commands: AsyncCommands = AsyncCommands(api, data.id)
+        self.filesystem: AsyncFilesystem = AsyncFilesystem(api, data.id)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.id} {self.status.value}>"

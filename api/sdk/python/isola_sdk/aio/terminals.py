@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 
 from isola_sdk.aio.api import AsyncApi, connection_error
-from isola_sdk.aio.runtime import NETWORK_ERRORS
+from isola_sdk.aio.runtime import network_errors
 from isola_sdk.errors import APIConnectionError, IsolaError, StreamLostError
 from isola_sdk.models import CommandStatus
 from isola_sdk.protocol import websocket
@@ -103,7 +103,7 @@ class AsyncTerminal:
 
     async def _receive(self) -> list[websocket.Message]:
         """Return what came next, pings answered."""
-        with connection_error(self._request, *NETWORK_ERRORS):
+        with connection_error(self._request, *network_errors()):
             piece: bytes = await self._socket.read(_READ_BYTES, timeout=_SILENCE_SECONDS)
         if not piece:
             raise APIConnectionError(f"{self._request.name}: the connection was cut")
@@ -121,7 +121,7 @@ class AsyncTerminal:
             raise APIConnectionError(
                 f"{self._request.name}: there is no connection", may_have_arrived=False
             )
-        with connection_error(self._request, *NETWORK_ERRORS):
+        with connection_error(self._request, *network_errors()):
             frame = websocket.frame(opcode, content, os.urandom(4))
             await self._socket.write(frame, timeout=_SILENCE_SECONDS)
 

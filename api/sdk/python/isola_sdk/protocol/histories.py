@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from isola_sdk.models import IsolaModel
 from isola_sdk.protocol.chain import Chain
 from isola_sdk.protocol.events import Event
 from isola_sdk.protocol.messages import EVENTS, Answer, Request, given, path
+from isola_sdk.wire import IsolaModel
 
 SANDBOXES = "sandboxes"
 SNAPSHOTS = "rootfs-snapshots"

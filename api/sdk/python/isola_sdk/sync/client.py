@@ -57,8 +57,8 @@ class Isola:
             call_seconds=call_seconds,
         )
         self._api = Api(found, options)
-        self.sandboxes = Sandboxes(self._api)
-        self.rootfs_snapshots = RootfsSnapshots(self._api)
+        self.sandboxes: Sandboxes = Sandboxes(self._api)
+        self.rootfs_snapshots: RootfsSnapshots = RootfsSnapshots(self._api)
 
     def close(self) -> None:
         """Close the connections."""

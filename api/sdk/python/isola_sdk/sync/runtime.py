@@ -6,21 +6,24 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import Any, BinaryIO, TypeAlias, TypeVar
 
-import httpcore
 import httpx
 
 A = TypeVar("A")
 B = TypeVar("B")
 
 Client = httpx.Client
-NETWORK_ERRORS = (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError, OSError)
-"""What a connection raises that was taken over from the HTTP client."""
 
 sleep = time.sleep
 
-
 Upload: TypeAlias = "str | bytes | BinaryIO | Iterable[bytes]"
 """What can be uploaded."""
+
+
+def network_errors() -> tuple[type[Exception], ...]:
+    """Return what a connection raises that was taken over from the HTTP client."""
+    import httpcore  # noqa: PLC0415 - httpx too imports it with its first client
+
+    return httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError, OSError
 
 
 def both(one: A, other: B) -> tuple[A, B]:

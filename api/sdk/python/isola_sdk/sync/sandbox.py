@@ -30,8 +30,8 @@ class Sandbox:
     def __init__(self, api: Api, data: SandboxData) -> None:
         self._api = api
         self._data = data
-        self.commands = Commands(api, data.id)
-        self.filesystem = Filesystem(api, data.id)
+        self.commands: Commands = Commands(api, data.id)
+        self.filesystem: Filesystem = Filesystem(api, data.id)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.id} {self.status.value}>"

@@ -18,7 +18,7 @@ from isola_sdk.protocol.problems import error_of
 from isola_sdk.protocol.retrying import Attempts
 from isola_sdk.protocol.terminals import Screen, attach, resized
 from isola_sdk.sync.api import Api, connection_error
-from isola_sdk.sync.runtime import NETWORK_ERRORS
+from isola_sdk.sync.runtime import network_errors
 
 _SWITCHED = 101
 # The sandbox pings every 20 s.
@@ -103,7 +103,7 @@ class Terminal:
 
     def _receive(self) -> list[websocket.Message]:
         """Return what came next, pings answered."""
-        with connection_error(self._request, *NETWORK_ERRORS):
+        with connection_error(self._request, *network_errors()):
             piece: bytes = self._socket.read(_READ_BYTES, timeout=_SILENCE_SECONDS)
         if not piece:
             raise APIConnectionError(f"{self._request.name}: the connection was cut")
@@ -121,7 +121,7 @@ class Terminal:
             raise APIConnectionError(
                 f"{self._request.name}: there is no connection", may_have_arrived=False
             )
-        with connection_error(self._request, *NETWORK_ERRORS):
+        with connection_error(self._request, *network_errors()):
             frame = websocket.frame(opcode, content, os.urandom(4))
             self._socket.write(frame, timeout=_SILENCE_SECONDS)
 

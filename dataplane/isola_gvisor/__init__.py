@@ -1,0 +1,1 @@
+"""The installer: puts gVisor into a node's containerd, or leaves the node as it was."""

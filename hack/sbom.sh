@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# usage: hack/sbom.sh DIRECTORY [NAME...]
+#
+# Writes a software bill of materials for each image of ours, or those that are named: DIRECTORY/NAME.spdx.json, of the
+# Debian and Python packages and Go modules that syft finds in it. The image is one that hack/images.sh has made.
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+[ $# -ge 1 ] || fail 'usage: hack/sbom.sh DIRECTORY [NAME...]'
+into=$1
+shift
+
+bom() { # NAME IMAGE
+  python3 "$root/hack/oci.py" archive "$store" "$2" >"$scratch/image.tar"
+  # Neither asks the network nor tells the time: the same image has the same bill.
+  SYFT_CHECK_FOR_APP_UPDATE=false SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$epoch} "$bin/syft" scan "oci-archive:$scratch/image.tar" \
+    --source-name "$1" --source-version "${2##*:}" --output "spdx-json=$scratch/bill.json" --quiet
+  mkdir -p "$into"
+  jq -S ".creationInfo.created = \"$(python3 -c "import sys, datetime; print(datetime.datetime.fromtimestamp(int(sys.argv[1]), datetime.timezone.utc).strftime('%Y-%m-%dT%H:%M:%SZ'))" "$epoch")\" | .documentNamespace = \"https://isola.run/spdx/$1-${2##*:}\"" "$scratch/bill.json" >"$into/$1.spdx.json"
+}
+
+bin=$("$root/hack/binaries.sh" syft | tail -n 1)
+scratch
+"$root/hack/images.sh" "$@" >"$scratch/list"
+while IFS='=' read -r name image <&3; do
+  step "bill of materials: $name" bom "$name" "$image"
+done 3<"$scratch/list"
