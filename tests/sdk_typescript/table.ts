@@ -7,6 +7,9 @@
 import * as sdk from "@isola/sdk";
 import { Isola } from "@isola/sdk";
 
+/** A row that takes longer never ends. */
+const PATIENCE_MS = 120_000;
+
 const IMAGE = "busybox";
 const utf8 = new TextEncoder();
 
@@ -48,6 +51,26 @@ function joined(pieces: readonly Uint8Array[]): Uint8Array {
 
 function bytes(size: number): Uint8Array<ArrayBuffer> {
   return Uint8Array.from({ length: size }, (_, index) => (index * 7 + (index >> 8)) & 0xff);
+}
+
+/** Cut an answer off after so many bytes. */
+function cut(answer: Response, size: number): Response {
+  const reader = answer.body?.getReader();
+  let left = size;
+  const body = new ReadableStream<Uint8Array>({
+    async pull(controller) {
+      const next = left > 0 ? await reader?.read() : undefined;
+      if (!next?.value) {
+        await reader?.cancel();
+        return controller.error(new Error("cut"));
+      }
+      controller.enqueue(next.value.subarray(0, left));
+      left -= next.value.length;
+    },
+    cancel: () => reader?.cancel(),
+  });
+  const { status, headers } = answer;
+  return new Response(body, { status, headers });
 }
 
 async function until(condition: () => Promise<boolean>): Promise<void> {
@@ -106,6 +129,7 @@ const table: Record<string, Row> = {
     const silent = new Isola({ url, fetch: () => new Promise(() => undefined) });
     const late = await thrown(sdk.IsolaTimeoutError, () => silent.sandboxes.list({ deadlineMs: 20 }));
     holds(late.requestId !== undefined, "it names its request");
+    await thrown(TypeError, () => new Isola({ url, headers: { "no header": "x" } }).sandboxes.list());
     const odd = new Isola({ url: `${url}/odd` });
     await thrown(sdk.NotFoundError, () => odd.sandboxes.list());
   },
@@ -220,6 +244,42 @@ const table: Record<string, Row> = {
     await filesystem.remove(`/tmp/${sandbox.id}`, { recursive: true });
   },
 
+  async "what is cut goes on at the very byte, or says how far it came"(client, url) {
+    await using sandbox = await client.sandboxes.create({ image: IMAGE });
+    const [path, data] = [`/tmp/${sandbox.id}/f`, bytes(200_000)];
+    await sandbox.filesystem.write(path, data);
+    const command = await sandbox.commands.spawn(["sh", "-c", `cat ${path}; read l; cat ${path}`]);
+    let [cuts, lose] = [0, false];
+    const far = new Isola({
+      url,
+      retrying: { attempts: 3, firstMs: 1 },
+      fetch: async (target, init) => {
+        if (!/stdout|filesystem\?/.test(target)) return fetch(target, init);
+        if (lose && !cuts) throw new Error("refused");
+        const answer = await fetch(target, init);
+        return cuts && cuts-- ? cut(answer, 50_000) : answer;
+      },
+    });
+    const there = await far.sandboxes.get(sandbox.id);
+    cuts = 3;
+    same(await there.filesystem.read(path), data);
+    [cuts, lose] = [1, true];
+    const lost = await thrown(sdk.StreamLostError, () => there.commands.get(command.id).stdout.text());
+    holds(lost.offset > 0 && lost.message.includes(`${lost.offset} bytes had come`), "it says how far it came");
+    [cuts, lose] = [2, false];
+    const rest = there.commands.get(command.id).output("stdout", { offset: lost.offset }).readBytes();
+    await command.writeStdin("go\n");
+    same(await rest, joined([data, data]).subarray(lost.offset));
+    const half = there.filesystem.stream(path).getReader();
+    cuts = 1;
+    await half.read();
+    await sandbox.filesystem.write(path, "another");
+    const changed = await thrown(sdk.StreamLostError, async () => {
+      while (!(await half.read()).done);
+    });
+    holds(changed.message.includes("another one by now"), "it says why");
+  },
+
   async "files are listed, looked at, made, moved, removed and watched"(client) {
     await using sandbox = await client.sandboxes.create({ image: IMAGE });
     const { filesystem } = sandbox;
@@ -265,6 +325,21 @@ const table: Record<string, Row> = {
       equal(joined(await all(again)).length, 4);
       equal(again.status?.exitCode, 5);
     }
+    const sockets: WebSocket[] = [];
+    const open: sdk.OpenWebSocket = (target) => {
+      const socket = new WebSocket(target);
+      sockets.push(socket);
+      return socket;
+    };
+    const counting = await sandbox.commands.spawn(["sh", "-c", "stty -echo; read l; seq 500; sleep 0.5; seq 500; exit 6"], { terminal: { rows: 4, columns: 80 } });
+    const unlucky = (await new Isola({ url, webSocket: open, retrying: { firstMs: 1 } }).sandboxes.get(sandbox.id)).commands.get(counting.id).terminal();
+    await unlucky.write("\n");
+    let shown = 0;
+    for await (const piece of unlucky) {
+      shown += piece.length;
+      if (sockets.length < 2) sockets.at(-1)?.dispatchEvent(new Event("error"));
+    }
+    equal([sockets.length, shown, unlucky.status?.exitCode], [2, (await counting.stdout.readBytes()).length, 6]);
     const piped = await sandbox.commands.spawn(["true"]);
     const impatient = new Isola({ url, retrying: { attempts: 2, firstMs: 1 } });
     const far = (await impatient.sandboxes.get(sandbox.id)).commands;
@@ -322,10 +397,16 @@ export async function run(url: string, only = ""): Promise<Record<string, string
 }
 
 async function outcome(row: Row, url: string): Promise<string | null> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const hangs = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error("it hangs")), PATIENCE_MS);
+  });
   try {
-    await row(new Isola({ url }), url);
+    await Promise.race([row(new Isola({ url }), url), hangs]);
     return null;
   } catch (error) {
     return error instanceof Error ? `${error.stack ?? error.message} ${String(error.cause ?? "")}` : String(error);
+  } finally {
+    clearTimeout(timer);
   }
 }

@@ -18,7 +18,7 @@ from gateway.real import RealSandbox
 from sdk_python.faults import KINDS, unreliable
 from sdk_typescript.tools import ENVIRONMENT, tool
 
-LIVES = int(os.environ.get("ISOLA_SDK_LIVES", "24"))
+LIVES = int(os.environ.get("ISOLA_SDK_LIVES", "20"))
 SEED = int(os.environ.get("ISOLA_SDK_SEED", "1"))
 
 RUNTIMES = {

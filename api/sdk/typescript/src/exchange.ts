@@ -42,7 +42,8 @@ export class Exchange {
     const content = body ? body.open(() => this.#listen(), (reason) => this.#stop?.(reason)) : this.asked.body;
     const init: RequestInit & { duplex?: "half" } = {
       method: this.asked.method,
-      headers: { ...headers, ...this.asked.headers },
+      // Made here, where what is no header is the caller's error, and no connection's.
+      headers: new Headers({ ...headers, ...this.asked.headers }),
       redirect: "manual",
       signal: this.#controller.signal,
     };

@@ -31,6 +31,8 @@ export interface HistoryEntry {
   readonly actor: string;
   /** Of the request that it came of. */
   readonly requestId?: string | undefined;
+  /** Of the object, as its writer saw it. */
+  readonly observedGeneration: number;
   /** Facts. */
   readonly data?: Readonly<Record<string, string>> | undefined;
   /** Of it and of all before it. */
@@ -48,6 +50,8 @@ export interface History {
   readonly entries: readonly HistoryEntry[];
   /** For each entry, the status with it. */
   readonly phases: readonly string[];
+  /** For each entry, the seconds since the one before; null of the first. */
+  readonly sincePreviousSeconds: readonly (number | null)[];
   /** What all of it comes to, for people, and what can be done about it, where something can. */
   readonly verdict: { readonly sentence: string; readonly advice?: string | undefined };
 }

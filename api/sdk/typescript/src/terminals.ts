@@ -133,7 +133,10 @@ export class Terminal implements AsyncIterable<Uint8Array>, AsyncDisposable {
   }
 
   #connected(): Promise<Connection> {
-    this.#connection ??= this.#connect();
+    this.#connection ??= this.#connect().catch((error: unknown) => {
+      this.#connection = undefined;
+      throw error;
+    });
     return this.#connection;
   }
 
