@@ -102,6 +102,7 @@ def serving(folder: Path, program: str = NEWEST) -> Generator[ApiServer]:
                 "--service-account-issuer=https://kubernetes.default.svc",
                 f"--token-auth-file={folder / 'tokens.csv'}",
                 "--authorization-mode=RBAC",
+                "--allow-privileged=true",  # as kubeadm and everybody
                 "--service-cluster-ip-range=10.96.0.0/16",
                 "--disable-admission-plugins=ServiceAccount",
                 # As some clusters have it: setting an owner that blocks deletion takes a right.
