@@ -442,12 +442,13 @@ def test_without_the_gateway_nothing_of_it_is_left(chart: Chart) -> None:
         assert "api-gateway" not in str(item)
 
 
-def test_helm_test_asks_the_gateway_by_its_service(chart: Chart) -> None:
+def test_helm_test_asks_the_gateway_by_its_service_for_a_sandbox_of_its_own_image(chart: Chart) -> None:
     manifests = chart.render()
     (pod,) = manifests.of("Pod")
     assert pod["metadata"]["annotations"]["helm.sh/hook"] == "test"
     (container,) = pod["spec"]["containers"]
     service = manifests.named("Service", "isola-api-gateway")["metadata"]["name"]
-    assert container["command"][-1] == f"http://{service}"
-    compile(container["command"][-2], "helm test", "exec")
-    assert container["image"] == image(manifests, "isola-api-gateway")
+    program, url, sandbox_image = container["command"][-3:]
+    compile(program, "helm test", "exec")
+    assert url == f"http://{service}"
+    assert container["image"] == sandbox_image == image(manifests, "isola-api-gateway")

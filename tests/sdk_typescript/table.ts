@@ -7,51 +7,10 @@
 import * as sdk from "@isola/sdk";
 import { Isola } from "@isola/sdk";
 
-/** A row that takes longer never ends. */
-const PATIENCE_MS = 120_000;
+import { type Row, all, bytes, equal, holds, joined, outcomes, same, thrown, until } from "./checks.js";
 
 const IMAGE = "busybox";
 const utf8 = new TextEncoder();
-
-function equal(found: unknown, expected: unknown): void {
-  const [one, other] = [JSON.stringify(found), JSON.stringify(expected)];
-  if (one !== other) throw new Error(`${one}, and not ${other}`);
-}
-
-function holds(condition: boolean, what: string): void {
-  if (!condition) throw new Error(`not so: ${what}`);
-}
-
-function same(found: Uint8Array, expected: Uint8Array): void {
-  holds(found.length === expected.length && found.every((byte, index) => byte === expected[index]), "every byte is right");
-}
-
-type Kind<T> = abstract new (...args: never[]) => T;
-
-/** Return what an action throws, which is of that kind. */
-async function thrown<T extends Error>(kind: Kind<T>, action: () => unknown): Promise<T> {
-  try {
-    await action();
-  } catch (error) {
-    if (error instanceof kind) return error;
-    throw error;
-  }
-  throw new Error(`no ${kind.name}`);
-}
-
-async function all<T>(items: AsyncIterable<T>): Promise<T[]> {
-  const found: T[] = [];
-  for await (const item of items) found.push(item);
-  return found;
-}
-
-function joined(pieces: readonly Uint8Array[]): Uint8Array {
-  return Uint8Array.from(pieces.flatMap((piece) => Array.from(piece)));
-}
-
-function bytes(size: number): Uint8Array<ArrayBuffer> {
-  return Uint8Array.from({ length: size }, (_, index) => (index * 7 + (index >> 8)) & 0xff);
-}
 
 /** Cut an answer off after so many bytes. */
 function cut(answer: Response, size: number): Response {
@@ -72,12 +31,6 @@ function cut(answer: Response, size: number): Response {
   const { status, headers } = answer;
   return new Response(body, { status, headers });
 }
-
-async function until(condition: () => Promise<boolean>): Promise<void> {
-  while (!(await condition())) await new Promise((resolve) => setTimeout(resolve, 50));
-}
-
-type Row = (client: Isola, url: string) => Promise<void>;
 
 const table: Record<string, Row> = {
   async "a sandbox is made, found by its labels, and gone after its block"(client) {
@@ -390,23 +343,6 @@ const table: Record<string, Row> = {
   },
 };
 
-/** Run every row, all at once, and return what went wrong in which. */
-export async function run(url: string, only = ""): Promise<Record<string, string | null>> {
-  const rows = Object.entries(table).filter(([name]) => name.includes(only));
-  return Object.fromEntries(await Promise.all(rows.map(async ([name, row]) => [name, await outcome(row, url)] as const)));
-}
-
-async function outcome(row: Row, url: string): Promise<string | null> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const hangs = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error("it hangs")), PATIENCE_MS);
-  });
-  try {
-    await Promise.race([row(new Isola({ url }), url), hangs]);
-    return null;
-  } catch (error) {
-    return error instanceof Error ? `${error.stack ?? error.message} ${String(error.cause ?? "")}` : String(error);
-  } finally {
-    clearTimeout(timer);
-  }
+export function run(url: string, only = ""): Promise<Record<string, string | null>> {
+  return outcomes(table, new Isola({ url }), url, { only, patienceMs: 120_000 });
 }

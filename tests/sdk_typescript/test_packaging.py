@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from sdk_typescript.tools import SDK, packed, run, tool
+from support.toolchain import ROOT
 
 MANIFEST = json.loads((SDK / "package.json").read_text())
 NAMES = (
@@ -82,3 +83,7 @@ def test_the_types_promise_what_they_say(project: Path, tmp_path: Path) -> None:
         (project / "wrong.ts").unlink()
     lines = re.findall(r"wrong\.ts\((\d+),", str(raised.value))
     assert len(set(lines)) == text.count("// @ts-expect-error")
+
+
+def test_the_reference_is_of_this_source() -> None:
+    run(ROOT / "hack" / "sdk_typescript_reference.sh", "--check", cwd=ROOT)

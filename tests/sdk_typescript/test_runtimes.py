@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import Callable, Generator
@@ -12,6 +13,7 @@ from subprocess import PIPE, Popen
 import httpx
 import pytest
 
+from gateway.fakes import World, stored
 from sdk_typescript.tools import ENVIRONMENT, HERE, SDK, run, tool
 
 pytestmark = pytest.mark.apiserver
@@ -68,6 +70,7 @@ def test_every_row_of_the_table_is_right(
 
 SAID = [
     ["the model is told: SyntaxError", "the answer is 42"],
+    ["kept solved of 10240 bytes\nthe answer was 42\n"],
     ["step 1\nstep 2\nstep 3\nexit code 0\nfound 1"],
     ["bytes: 1000000 1000000", "40 120", "this digest proves it later:"],
 ]
@@ -83,13 +86,33 @@ def examples(project: Path) -> Path:
     return project / "out"
 
 
+def says(url: str, examples: Path, number: int) -> str:
+    """Return what an example prints; it must end well."""
+    node = ("node", "--experimental-websocket", f"example{number}.js")
+    return run(*node, cwd=examples, ISOLA_URL=url, NODE_NO_WARNINGS="1")
+
+
 def test_there_are_as_many_examples_as_are_known() -> None:
     assert len(EXAMPLES) == len(SAID)
 
 
-@pytest.mark.parametrize("number", range(len(SAID)))
+@pytest.mark.parametrize("number", [0, 2, 3])
 def test_an_example_does_what_it_says(whole: str, examples: Path, number: int) -> None:
-    node = ("node", "--experimental-websocket", f"example{number}.js")
-    printed = run(*node, cwd=examples, ISOLA_URL=whole, NODE_NO_WARNINGS="1")
+    printed = says(whole, examples, number)
     for said in SAID[number]:
         assert said in printed
+
+
+async def test_the_example_of_a_snapshot_does_what_it_says(
+    url: str, known: World, examples: Path
+) -> None:
+    """On the cluster, `e2e/test_sdk_typescript.py` has a bucket; here the uploader is played."""
+
+    async def upload() -> None:
+        while not (asked := await known.snapshots.store.list()):  # noqa: ASYNC110 - a store
+            await asyncio.sleep(0.05)
+        await known.snapshots.records(asked[0].name, *stored())
+
+    uploading = asyncio.create_task(upload())
+    assert SAID[1][0] in await asyncio.to_thread(says, url, examples, 1)
+    await uploading
