@@ -48,7 +48,6 @@ GIVEN: Values = {
         "replicaCount": 2,
         "network": {
             "podCIDRs": ["10.244.0.0/16"],
-            "serviceCIDRs": ["10.96.0.0/16"],
             "nodeCIDRs": ["192.0.2.0/24"],
         },
         "sandboxRuntime": {
