@@ -55,6 +55,7 @@ class Etcd:
             f"/registry/pods/{NAMESPACE}/",
             f"/registry/jobs/{NAMESPACE}/",
             f"/registry/networkpolicies/{NAMESPACE}/",
+            "/registry/minions/",  # nodes, by the name that they had first
         ):
             after = prefix[:-1] + chr(ord("/") + 1)
             self._ask("deleterange", key=_encoded(prefix), range_end=_encoded(after))
