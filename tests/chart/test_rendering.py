@@ -442,7 +442,7 @@ def test_without_the_gateway_nothing_of_it_is_left(chart: Chart) -> None:
         assert "api-gateway" not in str(item)
 
 
-def test_helm_test_asks_the_gateway_by_its_service_for_a_sandbox_of_its_own_image(chart: Chart) -> None:
+def test_helm_test_asks_the_gateway_for_a_sandbox_of_its_own_image(chart: Chart) -> None:
     manifests = chart.render()
     (pod,) = manifests.of("Pod")
     assert pod["metadata"]["annotations"]["helm.sh/hook"] == "test"
