@@ -92,7 +92,7 @@ async def _block(there: Alone, gateway: Running, *, history: bool) -> Block:
             block.starts.append(await _life(gateway))
         block.processor = busy.seconds / LIVES
         if exporter:
-            await until(lambda: _delivered(exporter[0]))  # what it gathers costs something too
+            await until(lambda: _delivered(exporter[0]), every=0.5)  # asking costs it something
             block.exporter = aside.seconds / LIVES
             block.exported = (exporter[1].received_bytes - received) / LIVES
         block.written = sum(sizes.values()) / LIVES
