@@ -16,6 +16,7 @@ from isola_exporter.backlog import Backlog
 from isola_exporter.delivery import Delivery
 from isola_exporter.following import STORIES, Following
 from isola_exporter.measuring import Measuring
+from isola_exporter.news import News
 from isola_exporter.otlp import OtlpSink
 from isola_exporter.settings import Settings, settings_from
 from isola_process import probes
@@ -40,15 +41,15 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     async with AsyncExitStack() as stack:
         client = await KubernetesClient.connect(settings.kubeconfig or None)
         await stack.enter_async_context(client)
-        woken = asyncio.Event()
-        following = Following(client, settings.namespace, backlog, utc_now, woken.set)
+        news = News()
+        following = Following(client, settings.namespace, backlog, utc_now, news.tell)
         exported = resource if "metrics" in settings.signals else None
         measuring = Measuring(exported, STORIES, following.census)
         stack.push_async_callback(asyncio.to_thread, measuring.close)
         sink = OtlpSink(resource, settings.signals, settings.version)
         stack.callback(sink.close)
         failures = _own_metrics(measuring.registry, backlog)
-        delivery = Delivery(backlog, sink, measuring.measure, utc_now, failures.inc, woken)
+        delivery = Delivery(backlog, sink, measuring.measure, utc_now, failures.inc, news)
         await _serve_probes(stack, settings, following, measuring)
         async with asyncio.TaskGroup() as group:
             reading = group.create_task(following.run())
