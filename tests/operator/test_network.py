@@ -247,7 +247,7 @@ def with_doors() -> dict[str, Any]:
     """Settings of an operator that has doors, as the chart gives them."""
     labels = {"app.kubernetes.io/component": "operator"}
     ports = tuple(free_port() for _ in range(3))
-    return {"own_address": "11.0.0.9", "door_ports": ports, "own_labels": labels}
+    return {"own_addresses": ("11.0.0.9",), "door_ports": ports, "own_labels": labels}
 
 
 def opened(policy: dict[str, Any] | None) -> list[int]:
@@ -331,7 +331,7 @@ async def test_an_operator_that_died_with_a_door_open_is_followed_by_one_that_cl
     await scene.gets_through(name)
     assert opened(await scene.policy(name)) == [door_of(sandbox)]
     # The one that follows has its doors elsewhere, and an open one stays where the log has it.
-    other = {**with_doors, "own_address": "11.0.0.10", "door_ports": (free_port(),)}
+    other = {**with_doors, "own_addresses": ("11.0.0.10",), "door_ports": (free_port(),)}
     async with scene.operator(**other):
         await scene.until_policy(name, lambda policy: not opened(policy))
         await scene.change(name, NOTHING)

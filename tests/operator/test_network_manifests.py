@@ -252,14 +252,14 @@ def ranges(
     nodes: Copy | None = None,
     services: Copy | None = None,
     configured: Configured | None = None,
-    own_address: str = "",
+    own_addresses: tuple[str, ...] = (),
 ) -> ClusterRanges:
     copies: Any = (nodes, services)
-    return ClusterRanges(configured or Configured(), *copies, own_address=own_address)
+    return ClusterRanges(configured or Configured(), *copies, own_addresses=own_addresses)
 
 
 def test_what_the_cluster_says_of_itself_is_blocked() -> None:
-    found = ranges(Copy(node()), Copy(SERVICES), own_address="11.1.0.7")
+    found = ranges(Copy(node()), Copy(SERVICES), own_addresses=("11.1.0.7",))
     assert found.unknown() == ""
     for address, why in (("11.1.0.9", "pods"), ("12.0.0.1", "nodes"), ("13.0.5.5", "services")):
         block = found.blocked().around(ip_network(address))
@@ -292,7 +292,7 @@ def test_a_node_that_comes_is_blocked_and_whoever_asked_is_told() -> None:
         ),
         pytest.param(ranges(Copy(node()), Copy()), "serviceCIDRs", id="no service range"),
         pytest.param(
-            ranges(Copy(node()), Copy(SERVICES), own_address="99.0.0.1"),
+            ranges(Copy(node()), Copy(SERVICES), own_addresses=("99.0.0.1",)),
             "podCIDRs",
             id="the operator itself is somewhere else",
         ),
@@ -314,7 +314,7 @@ def test_what_is_configured_counts_instead_of_what_is_found() -> None:
         nodes=(ip_network("23.0.0.0/8"),),
         further=(ip_network("24.0.0.0/8"),),
     )
-    found = ranges(configured=configured, own_address="21.0.0.1")
+    found = ranges(configured=configured, own_addresses=("21.0.0.1",))
     assert found.unknown() == ""
     for first in (21, 22, 23, 24):
         assert found.blocked().around(ip_network(f"{first}.1.1.1")) is not None
@@ -323,7 +323,9 @@ def test_what_is_configured_counts_instead_of_what_is_found() -> None:
 
 # --- doors -------------------------------------------------------------------------------------
 
-DOORS = Doors(address="10.0.0.5", ports=(18000, 18001, 18002), namespace="isola", labels={"a": "b"})
+DOORS = Doors(
+    addresses=("10.0.0.5",), ports=(18000, 18001, 18002), namespace="isola", labels={"a": "b"}
+)
 
 
 def test_each_of_several_changes_in_a_row_has_a_door_of_its_own() -> None:
@@ -332,15 +334,16 @@ def test_each_of_several_changes_in_a_row_has_a_door_of_its_own() -> None:
         "10.0.0.5:18002",
         "10.0.0.5:18000",
     ]
-    assert replace(DOORS, address="fd00::5").of(7) == "[fd00::5]:18001"
+    both = replace(DOORS, addresses=("10.0.0.5", "fd00::5"))
+    assert both.of(7) == "10.0.0.5:18001,[fd00::5]:18001"
 
 
-@pytest.mark.parametrize("less", [{"address": ""}, {"ports": ()}, {"labels": {}}])
+@pytest.mark.parametrize("less", [{"addresses": ()}, {"ports": ()}, {"labels": {}}])
 def test_where_something_is_missing_there_are_no_doors(less: dict[str, Any]) -> None:
     assert replace(DOORS, **less).of(7) == ""
 
 
-@pytest.mark.parametrize("door", ["10.0.0.5:18001", "[fd00::5]:18001"])
+@pytest.mark.parametrize("door", ["10.0.0.5:18001", "10.0.0.5:18001,[fd00::5]:18001"])
 def test_a_door_opens_one_port_of_the_operators_and_nothing_else(door: str) -> None:
     opened = DOORS.rules(door)
     policy = build_policy(SANDBOX, NOTHING, CLUSTER, DNS, door=opened)

@@ -79,23 +79,30 @@ def joined(address: str, port: int | str) -> str:
 class Doors:
     """Where this operator has doors: ports, each of which a policy opens for one change.
 
+    Where pods have IPv4 and IPv6 a door has an address of each, and whoever gets through both has
+    seen the change in force: engines write their rules for one protocol after the other.
+
     Attributes:
-        address: Of this operator, or empty.
+        addresses: Of this operator.
         ports: Where it listens; none for no doors.
         namespace: Of the operators' pods.
         labels: Of the operators' pods.
     """
 
-    address: str = ""
+    addresses: tuple[str, ...] = ()
     ports: tuple[int, ...] = ()
     namespace: str = ""
     labels: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def of(self, change: int) -> str:
-        """Return the door of change number `change`, or nothing where there are none."""
-        if not (self.address and self.ports and self.labels):
+        """Return the door of change number `change`, or nothing where there are none.
+
+        As `10.0.0.5:18007` or, with both protocols, `10.0.0.5:18007,[fd00::5]:18007`.
+        """
+        if not (self.addresses and self.ports and self.labels):
             return ""
-        return joined(self.address, self.ports[change % len(self.ports)])
+        port = self.ports[change % len(self.ports)]
+        return ",".join(joined(each, port) for each in self.addresses)
 
     def rules(self, door: str) -> tuple[Json, ...]:
         """Return what opens `door`, at whichever operator; nothing where there is none."""
