@@ -173,7 +173,7 @@ def _egress(network: Network, blocked: Blocked, dns: ClusterDns, by_name: Egress
         ports = [{"protocol": "TCP", "port": port} for port in network.ports]
         peer = _pods(by_name.namespace, by_name.labels)
         yield {"to": [peer], "ports": [*DNS_PORTS, *ports]}
-    for wanted in _open(_ranges(network), blocked):
+    for wanted in _halved(_open(_ranges(network), blocked)):
         held = blocked.inside(wanted)
         cut_out = {"except": list(held)} if held else {}
         yield {"to": [{"ipBlock": {"cidr": str(wanted), **cut_out}}]}
@@ -198,6 +198,16 @@ def _open(texts: Iterable[str], blocked: Blocked) -> Iterator[Range]:
     # What is wholly blocked was refused; but a cluster's ranges may grow over it afterwards.
     wanted = filter(None, map(range_of, texts))
     return (each for each in dict.fromkeys(wanted) if blocked.around(each) is None)
+
+
+def _halved(ranges: Iterable[Range]) -> Iterator[Range]:
+    # kube-router, and k3s with it, takes `::/0` for 2000::/3 and fd00::/8, and as the smaller range
+    # counts, cutting fc00::/7 out of it no longer closes what lies in fd00::/8: pods and services.
+    for each in ranges:
+        if each.version == 6 and not each.prefixlen:  # noqa: PLR2004 - the protocol's number
+            yield from each.subnets()
+        else:
+            yield each
 
 
 def dns_of(network: Network, template: Json, by_name: Egress = NOT_INSTALLED) -> dict[str, Any]:
