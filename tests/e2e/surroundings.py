@@ -245,8 +245,9 @@ class Surroundings:
 
     def six(self) -> list[str]:
         """Return the IPv6 addresses of both nodes."""
-        told = (self.cluster.on_node(node, "hostname -I").split() for node in self.nodes)
-        return [address for addresses in told for address in addresses if ":" in address]
+        command = "ip -6 -o address show dev eth0 scope global"
+        told = (self.cluster.on_node(node, command).split() for node in self.nodes)
+        return [word.partition("/")[0] for words in told for word in words if ":" in word[1:-1]]
 
     def other_end(self, node: str, address: str) -> str:
         """Return the link-local address of a node at the other end of a pod's link, or nothing.

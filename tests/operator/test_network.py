@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -237,6 +238,22 @@ async def test_a_change_into_this_cluster_s_own_ranges_is_refused_and_changes_no
         assert await scene.policy(name) is None
     assert "11.1.0.0/16 lies in 11.0.0.0/8, pods of this cluster" in told(sandbox)[-1].message
     assert not ended(sandbox)
+
+
+async def test_a_pod_has_canaries_by_both_protocols_where_the_operator_has_an_address_of_each(
+    scene: Scene,
+) -> None:
+    port = free_port()
+    addresses = ("11.0.0.9", "2600:11::9")
+    async with scene.operator(own_addresses=addresses, gate_seconds=7, canary_port=port):
+        name = await scene.create()
+        await scene.until(name, has_pod)
+        pod = json.dumps(await scene.client.request("GET", f"{PODS}/{name}-pod"))
+        for loopback in ("127.0.0.1", "::1"):
+            _, writer = await asyncio.open_connection(loopback, port)
+            writer.close()
+    assert f"11.0.0.9:{port}" in pod
+    assert f"[2600:11::9]:{port}" in pod
 
 
 # --- the door of a change ----------------------------------------------------------------------

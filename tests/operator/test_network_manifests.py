@@ -61,6 +61,22 @@ def opens(network: Network, address: str, port: int = 443, protocol: str = "TCP"
     return False
 
 
+@pytest.mark.parametrize(
+    "network",
+    [Network(internet=True, ipv6=True), Network(cidrs=("0.0.0.0/0", "::/0"), ipv6=True)],
+    ids=["the internet", "as a range"],
+)
+def test_all_of_ipv6_is_written_in_halves_as_an_engine_opens_private_ranges_with_the_whole(
+    network: Network,
+) -> None:
+    blocks = {peer["ipBlock"]["cidr"]: peer["ipBlock"] for r in egress(network) for peer in r["to"]}
+    assert set(blocks) - {"8.8.8.8/32", "1.1.1.1/32"} == {"0.0.0.0/0", "::/1", "8000::/1"}
+    assert "fc00::/7" in blocks["8000::/1"]["except"]
+    assert "64:ff9b:1::/48" in blocks["::/1"]["except"]
+    assert not opens(network, "fd00::1")
+    assert opens(network, "2606:4700::1")
+
+
 def test_nothing_needs_no_policy() -> None:
     for network in (NOTHING, Network(ipv6=True, rate=7)):
         assert build_policy(SANDBOX, network, CLUSTER, DNS) is None
@@ -228,14 +244,18 @@ class Copy:
             listener(holder.name)
 
 
-def node(name: str = "n1", pods: str = "11.1.0.0/24", address: str = "12.0.0.1") -> Holder:
+def node(
+    name: str = "n1", pods: str = "11.1.0.0/24", address: str = "12.0.0.1", *also: str
+) -> Holder:
+    """Return one; `also` is a further range of pods and a further address of its own."""
+    ranges, addresses = [pods, *also[:1]], [address, *also[1:]]
     return decode_node(
         {
             "metadata": {"name": name},
-            "spec": {"podCIDRs": [pods]} if pods else {},
+            "spec": {"podCIDRs": ranges} if pods else {},
             "status": {
                 "addresses": [
-                    {"type": "InternalIP", "address": address},
+                    *({"type": "InternalIP", "address": each} for each in addresses),
                     {"type": "Hostname", "address": "n1"},
                 ]
             },
@@ -267,6 +287,20 @@ def test_what_the_cluster_says_of_itself_is_blocked() -> None:
         assert why in block.why
 
 
+BOTH = node("n1", "11.1.0.0/24", "12.0.0.1", "2600:11::/64", "2600:12::1")
+SERVICES_OF_BOTH = decode_service_ranges(
+    {"metadata": {"name": "kubernetes"}, "spec": {"cidrs": ["13.0.0.0/16", "2600:13::/112"]}}
+)
+
+
+def test_where_a_cluster_has_both_protocols_its_own_is_blocked_in_both() -> None:
+    found = ranges(Copy(BOTH), Copy(SERVICES_OF_BOTH), own_addresses=("11.1.0.7", "2600:11::7"))
+    assert found.unknown() == ""
+    for address in ("11.1.0.9", "2600:11::9", "12.0.0.1", "2600:12::1", "13.0.5.5", "2600:13::5"):
+        assert found.blocked().around(ip_network(address)) is not None, address
+    assert found.blocked().around(ip_network("2600:14::1")) is None
+
+
 def test_a_node_that_comes_is_blocked_and_whoever_asked_is_told() -> None:
     nodes = Copy(node())
     found = ranges(nodes, Copy(SERVICES))
@@ -295,6 +329,11 @@ def test_a_node_that_comes_is_blocked_and_whoever_asked_is_told() -> None:
             ranges(Copy(node()), Copy(SERVICES), own_addresses=("99.0.0.1",)),
             "podCIDRs",
             id="the operator itself is somewhere else",
+        ),
+        pytest.param(
+            ranges(Copy(node()), Copy(SERVICES), own_addresses=("11.1.0.7", "2600:11::7")),
+            "podCIDRs",
+            id="the operator itself is somewhere else by IPv6",
         ),
         pytest.param(
             ranges(configured=Configured(pods=(ip_network("11.0.0.0/8"),))),
