@@ -3,8 +3,8 @@
     python3 -c … MARK ADDRESS...
 
 The addresses are of who sends them; what is sent back there (an ICMP error quotes what it is about)
-is no packet passed on. On standard output, as JSON: the ways, as the packets name them, that arrived
-at the node and that left it again, for another pod or for another machine.
+is no packet passed on. On standard output, as JSON: the ways, as the packets name them, that
+arrived at the node and that left it again, for another pod or for another machine.
 """
 
 import json
