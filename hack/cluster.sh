@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# usage: [NODE_GVISOR=true] hack/cluster.sh up | down | load IMAGE...
+# usage: [NODE_GVISOR=true] [IP_FAMILY=dual|ipv4] hack/cluster.sh up | down | load IMAGE...
 #
 # up: a kind cluster of two nodes, both for sandboxes, with the RuntimeClass gvisor, NetworkPolicies that are enforced,
 # and node port 30080 on localhost. One that is there and as it should be is kept; another is made anew. With
 # NODE_GVISOR=false its nodes have no gVisor and it has no RuntimeClass: that is for the chart's installer to do.
+# Pods and services have IPv4 and IPv6 (dual), or IPv4 alone where Docker or the kernel has no IPv6 to give.
 # load: puts images of this machine's Docker into every node that has not got them.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
@@ -19,6 +20,42 @@ kinds_own_image() {
 # With an image of kind's comes kind's own network, which enforces policies itself; without it, ours is made here.
 own_network() { [ -z "${NODE_IMAGE:-}" ]; }
 
+# What the cluster speaks, by what is there: a container like kind's nodes has to get an IPv6 address, and has to be able
+# to filter and to translate. Tried in the node image, as Docker's kernel may not be this machine's.
+decide_ip_family() {
+  local why="as IP_FAMILY says"
+  case ${IP_FAMILY:-} in
+    dual | ipv4) ip_family=$IP_FAMILY ;;
+    '')
+      ip_family=dual
+      has_ipv6 >"$logs/ipv6.log" 2>&1 || ip_family=ipv4
+      why="Docker's containers here $([ "$ip_family" = dual ] && echo have both || echo "lack IPv6: $logs/ipv6.log")"
+      ;;
+    *) fail "IP_FAMILY is '$IP_FAMILY'; it must be dual or ipv4" ;;
+  esac
+  pod_range=10.244.0.0/16 service_range=10.96.0.0/16 families=1
+  if [ "$ip_family" = dual ]; then
+    pod_range=$pod_range,fd00:10:244::/56 service_range=$service_range,fd00:10:96::/112 families=2
+  fi
+  say "       network: $ip_family ($why)"
+}
+
+has_ipv6() {
+  local network=kind status=0
+  # kind makes its network with IPv6 where that can be, and asks no further of one that is there already
+  if ! docker network inspect kind >/dev/null 2>&1; then
+    network=isola-ipv6-$$
+    docker network create --ipv6 --subnet fd15:0:15:1a::/64 "$network" || return 1
+  fi
+  docker run --rm --network "$network" --cap-add NET_ADMIN --entrypoint sh \
+    --sysctl net.ipv6.conf.all.disable_ipv6=0 --sysctl net.ipv6.conf.all.forwarding=1 "$image" -euxc '
+    ip -6 address show scope global | grep inet6
+    ip6tables -A INPUT -m comment --comment isola -j ACCEPT
+    ip6tables -t nat -A POSTROUTING -j MASQUERADE' || status=1
+  [ "$network" = kind ] || docker network rm "$network"
+  return $status
+}
+
 cgroup_v1() { [ "$(docker info --format '{{.CgroupVersion}}')" != 2 ]; }
 
 kind_config() {
@@ -27,6 +64,9 @@ kind: Cluster
 apiVersion: kind.x-k8s.io/v1alpha4
 networking:
   disableDefaultCNI: $(own_network && echo true || echo false)
+  ipFamily: $ip_family
+  podSubnet: $pod_range
+  serviceSubnet: $service_range
 nodes:
 - role: control-plane
   extraPortMappings:
@@ -102,36 +142,58 @@ delete() {
   rm -f "$kubeconfig" "$made_as"
 }
 
-# One line for each node: name, pod range, address.
+# One line for each node and protocol: name, 4 or 6, pod range, address.
 node_table() {
-  kubectl get nodes -o jsonpath='{range .items[*]}{.metadata.name} {.spec.podCIDR} {.status.addresses[?(@.type=="InternalIP")].address}{"\n"}{end}'
+  kubectl get nodes -o jsonpath='{range .items[*]}{.metadata.name} {.spec.podCIDRs[*]} {.status.addresses[?(@.type=="InternalIP")].address}{"\n"}{end}' |
+    awk '{
+      for (i = 2; i <= NF; i++) {
+        family = $i ~ /:/ ? 6 : 4
+        if ($i ~ "/") range[family] = $i; else address[family] = $i
+      }
+      for (family in range) if (family in address) print $1, family, range[family], address[family]
+      delete range; delete address
+    }' | sort
 }
 
-# The plainest network there is: every node has a range of its own for the ptp plugin, and a route to the other's. The
+# The plainest network there is: every node has ranges of its own for the ptp plugin, and routes to the other's. The
 # routes live in the kernel and go with a restart of the nodes, so they are laid at every run.
 network() {
   local tries=120
-  until [ "$(node_table | grep -c /)" = 2 ]; do
+  until [ "$(node_table | wc -l)" -eq $((2 * families)) ]; do
     tries=$((tries - 1))
     [ $tries -gt 0 ] || return 1
     sleep 0.5
   done
   node_table >"$scratch/nodes"
-  local node range other other_range address
-  while read -r node range _; do
+  local node family other other_family other_range address
+  for node in $(nodes); do
+    docker exec -i "$node" sh -c 'cat >/opt/cni/bin/no-dad && chmod 755 /opt/cni/bin/no-dad' <"$root/hack/cluster/no-dad"
     docker exec -i "$node" sh -c 'mkdir -p /etc/cni/net.d && cat >/etc/cni/net.d/10-pods.conflist' <<EOF
 {"cniVersion": "1.0.0", "name": "pods", "plugins": [
+  {"type": "no-dad"},
   {"type": "ptp", "ipMasq": false,
    "ipam": {"type": "host-local", "dataDir": "/run/cni-ipam-state",
-            "ranges": [[{"subnet": "$range"}]], "routes": [{"dst": "0.0.0.0/0"}]}},
+            "ranges": [$(subnets "$node")], "routes": [$(default_routes)]}},
   {"type": "portmap", "capabilities": {"portMappings": true}}]}
 EOF
-    while read -r other other_range address; do
-      [ "$node" = "$other" ] || docker exec "$node" ip route replace "$other_range" via "$address" </dev/null
+    # the other ends of the pods' links, like the pods' own
+    [ "$ip_family" != dual ] || docker exec "$node" sysctl -qw net.ipv6.conf.default.accept_dad=0
+  done
+  while read -r node family _; do
+    while read -r other other_family other_range address; do
+      [ "$node" = "$other" ] || [ "$family" != "$other_family" ] ||
+        docker exec "$node" ip "-$family" route replace "$other_range" via "$address" </dev/null
     done <"$scratch/nodes"
   done <"$scratch/nodes"
+  kubectl create configmap -n kube-system kube-router --dry-run=client -o yaml \
+    --from-literal "ipv6=$([ "$ip_family" = dual ] && echo true || echo false)" \
+    --from-literal "services=$service_range" | kubectl apply -f -
   kubectl apply -f "$root/hack/cluster/kube-router.yaml"
 }
+
+# The lists of the pods' network, as JSON.
+subnets() { awk -v node="$1" '$1 == node {printf "%s[{\"subnet\": \"%s\"}]", comma, $3; comma = ", "}' "$scratch/nodes"; }
+default_routes() { if [ "$ip_family" = dual ]; then echo '{"dst": "0.0.0.0/0"}, {"dst": "::/0"}'; else echo '{"dst": "0.0.0.0/0"}'; fi; }
 
 ready() {
   local node
@@ -151,6 +213,7 @@ up() {
   image=$("$root/hack/node.sh")
   "$root/hack/binaries.sh" kind kubectl >/dev/null
   scratch
+  decide_ip_family
   if ! as_it_should_be; then
     [ -z "$(nodes)" ] || step "removing the cluster '$cluster', which is not as it should be" delete
     step "creating the cluster '$cluster' with two nodes" create

@@ -86,8 +86,8 @@ class ClusterRanges:
         configured: What the configuration says.
         nodes: Local copy of the nodes, or None where they may not be read.
         services: Local copy of the ServiceCIDRs, likewise.
-        own_address: Of this pod, or empty: it has to lie among the pods', or what was found
-            is not how this cluster gives its addresses.
+        own_addresses: Of this pod. Each has to lie among the pods', or what was found is not
+            how this cluster gives its addresses.
     """
 
     def __init__(
@@ -95,12 +95,12 @@ class ClusterRanges:
         configured: Configured,
         nodes: Reflector[Holder] | None = None,
         services: Reflector[Holder] | None = None,
-        own_address: str = "",
+        own_addresses: tuple[str, ...] = (),
     ) -> None:
         self._configured = configured
         self._nodes = nodes
         self._services = services
-        self._own_address = own_address
+        self._own_addresses = tuple(map(ip_address, own_addresses))
         self._listeners: list[Callable[[], None]] = []
         self._blocks = tuple(self._found())
         self._blocked = blocked(self._blocks)
@@ -139,16 +139,14 @@ class ClusterRanges:
         return bool(holders) and all(getattr(holder, kind) for holder in holders)
 
     def _misplaced(self) -> str:
-        if not self._own_address:
-            return ""
-        own = ip_address(self._own_address)
-        if any(own in block.range for block in self._blocks):
-            return ""
-        return (
-            f"The operator's own address {own} is in none of the ranges that this cluster's nodes"
-            " name for pods, so these are not how it gives addresses: set operator.network.podCIDRs"
-            " in the chart's values"
-        )
+        for own in self._own_addresses:
+            if not any(own in block.range for block in self._blocks):
+                return (
+                    f"The operator's own address {own} is in none of the ranges that this"
+                    " cluster's nodes name for pods, so these are not how it gives addresses: set"
+                    " operator.network.podCIDRs in the chart's values"
+                )
+        return ""
 
     def _look(self, _: str) -> None:
         found = tuple(self._found())
@@ -175,7 +173,7 @@ class ClusterRanges:
 
 
 def cluster_ranges(
-    client: Lister, configured: Configured, *, discovery: bool, own_address: str
+    client: Lister, configured: Configured, *, discovery: bool, own_addresses: tuple[str, ...]
 ) -> ClusterRanges:
     """Return what is blocked in a cluster; its copies have to be kept current.
 
@@ -183,7 +181,7 @@ def cluster_ranges(
         client: Where from.
         configured: What the configuration says.
         discovery: Whether nodes and ServiceCIDRs may be read.
-        own_address: Of this pod, or empty.
+        own_addresses: Of this pod.
     """
     nodes = services = None
     if discovery:
@@ -191,7 +189,7 @@ def cluster_ranges(
         # Before Kubernetes 1.33 nothing in a cluster says it, and these are not served.
         if not configured.services:
             services = Reflector(client, SERVICE_RANGES_PATH, decode_service_ranges)
-    return ClusterRanges(configured, nodes, services, own_address)
+    return ClusterRanges(configured, nodes, services, own_addresses)
 
 
 def configured_in(environment: Mapping[str, str]) -> Configured:

@@ -102,11 +102,12 @@ class Enforcement:
         return sandbox
 
     async def _through(self, sandbox: Sandbox, asker: Asker) -> None:
-        """Return once the sandbox gets through the door, where there is one."""
-        door = fold(sandbox.log).door_wanted("")
-        if not door:
-            return
-        host, _, port = door.rpartition(":")
+        """Return once the sandbox gets through the door, where there is one: by each protocol."""
+        for address in filter(None, fold(sandbox.log).door_wanted("").split(",")):
+            await self._through_to(sandbox, address, asker)
+
+    async def _through_to(self, sandbox: Sandbox, address: str, asker: Asker) -> None:
+        host, _, port = address.rpartition(":")
         seconds = LONGEST_SIDECAR_WAIT_SECONDS
         call = Call(
             method="GET",

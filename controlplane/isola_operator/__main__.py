@@ -99,7 +99,7 @@ async def _canaries(
         return ()
     server = await canary.serve(settings.canary_port)
     stack.callback(server.close)
-    addresses = [settings.own_address] if settings.own_address else []
+    addresses = [*settings.own_addresses]
     if name := settings.canary_service:
         addresses += await canary.service_addresses(client, settings.own_namespace, name)
     return tuple(joined(each, settings.canary_port) for each in addresses)

@@ -7,6 +7,10 @@ that is dead looks like one that is refused:
     the operators' Service         alive also when this operator is replaced before the pod starts
     the API server's Service       alive as long as anything starts; left out where a sandbox may
                                    reach public addresses, because that may be where it really is
+
+The first two have an address of each protocol where pods do: engines write their rules for IPv4 and
+for IPv6 one after the other, so that either says nothing of the other. The third has the one that
+the kubelet tells of.
 """
 
 from __future__ import annotations

@@ -209,7 +209,10 @@ def _archivist(client: KubernetesClient, namespace: str, of: naming.Resource) ->
 
 def _policies(client: KubernetesClient, settings: Settings) -> Policies:
     ranges = cluster_ranges(
-        client, settings.ranges, discovery=settings.discovery, own_address=settings.own_address
+        client,
+        settings.ranges,
+        discovery=settings.discovery,
+        own_addresses=settings.own_addresses,
     )
     copy: Reflector[OwnedPolicy] = Reflector(
         client, policies_path(settings.namespace), decode_policy, query=POLICY_SELECTOR
@@ -222,7 +225,7 @@ def _policies(client: KubernetesClient, settings: Settings) -> Policies:
         dns=settings.cluster_dns,
         way_out=WayOut(settings.egress, _egress_service(client, settings)),
         doors=Doors(
-            address=settings.own_address,
+            addresses=settings.own_addresses,
             ports=settings.door_ports,
             namespace=settings.own_namespace,
             labels=settings.own_labels,

@@ -44,7 +44,7 @@ class Settings:
         discovery: Whether it may read nodes and ServiceCIDRs, to find this cluster's ranges.
         ranges: What is known of these ranges without that.
         cluster_dns: Where the cluster's name servers are.
-        own_address: Of this pod, or empty.
+        own_addresses: Of this pod, IPv4 or IPv6 or both; none where it is in no cluster.
         egress_service: Service of the egress component, or empty where it is not installed.
         egress: Where its pods are, and to which ports they lead.
         admission_policies: Whether the API server holds everybody to the chart's policies, by which
@@ -80,7 +80,7 @@ class Settings:
     discovery: bool = False
     ranges: Configured = field(default_factory=Configured)
     cluster_dns: ClusterDns = field(default_factory=ClusterDns)
-    own_address: str = ""
+    own_addresses: tuple[str, ...] = ()
     egress_service: str = ""
     egress: Egress = field(default_factory=Egress)
     admission_policies: bool = False
@@ -123,7 +123,7 @@ def settings_from(environment: Mapping[str, str]) -> Settings:
         discovery=flag(environment, "ISOLA_RANGE_DISCOVERY"),
         ranges=_configured_ranges(environment),
         cluster_dns=_cluster_dns(environment),
-        own_address=environment.get("ISOLA_POD_IP", ""),
+        own_addresses=_names(environment.get("ISOLA_POD_IPS", "")),
         egress_service=environment.get("ISOLA_EGRESS_SERVICE", ""),
         egress=_egress(environment),
         admission_policies=flag(environment, "ISOLA_ADMISSION_POLICIES"),

@@ -61,7 +61,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             client,
             settings.ranges,
             discovery=settings.discovery,
-            own_address=settings.addresses[0],
+            own_addresses=settings.addresses,
         )
 
         def ready() -> bool:

@@ -18,6 +18,8 @@ import select
 import socket
 import sys
 
+from . import linklocal
+
 _PORT = 10032
 _BACKLOG = 1024
 _SERVE_OWN = "serve-own"
@@ -57,4 +59,5 @@ def _listen(port: int) -> socket.socket:
 
 
 if __name__ == "__main__":
+    linklocal.leave()
     main()

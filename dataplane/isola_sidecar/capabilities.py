@@ -11,7 +11,9 @@ from typing import Final
 _PR_CAPBSET_DROP: Final = 24
 _PR_SET_CHILD_SUBREAPER: Final = 36
 _CAPABILITY_VERSION_3: Final = 0x20080522
+_CAP_NET_ADMIN: Final = 12
 _CAP_SYS_PTRACE: Final = 19
+_WITHHELD: Final = (_CAP_NET_ADMIN, _CAP_SYS_PTRACE)
 
 
 class _Header(ctypes.Structure):
@@ -33,16 +35,18 @@ def become_subreaper() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-def withhold_ptrace() -> None:
-    """Keep SYS_PTRACE to this process: no program it executes gets it, root or not.
+def withhold() -> None:
+    """Keep NET_ADMIN and SYS_PTRACE to this process: no program it executes gets them, root or not.
 
     A program of uid 0 gets the bounding set and what is inheritable. Leaving the bounding set
     needs SETPCAP, which a container has by default. Without it this has no effect, and commands
-    keep the capability, as they do in the reference system.
+    keep them, as they do in the reference system.
     """
     library = ctypes.CDLL(None)
-    library.prctl(_PR_CAPBSET_DROP, _CAP_SYS_PTRACE, 0, 0, 0)
+    for each in _WITHHELD:
+        library.prctl(_PR_CAPBSET_DROP, each, 0, 0, 0)
     header, sets = _Header(_CAPABILITY_VERSION_3, 0), _Sets()
     if library.capget(ctypes.byref(header), ctypes.byref(sets)) == 0:
-        sets.inheritable_low &= ~(1 << _CAP_SYS_PTRACE)
+        for each in _WITHHELD:
+            sets.inheritable_low &= ~(1 << each)
         library.capset(ctypes.byref(header), ctypes.byref(sets))

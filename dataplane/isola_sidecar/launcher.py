@@ -8,8 +8,9 @@ Why a process of its own:
   `true`, and 5 MiB more for each).
 - It is the child subreaper: a daemon that loses its parent becomes the launcher's child and is
   reaped here, whatever the pod's first process does.
-- It gives up SYS_PTRACE for its children: commands must not read other containers' memory, or
-  the sidecar's. It keeps the capability itself, as ptrace(2) asks a tracer for its target's.
+- It gives up SYS_PTRACE and NET_ADMIN for its children: commands must not read other containers'
+  memory, or the sidecar's, nor give the pod addresses. It keeps both itself, as ptrace(2) asks a
+  tracer for its target's.
 
 It talks over one SEQPACKET socket. In: `start <mark>` with the descriptors of `Start`,
 `kill <mark>`, `signal <mark> <number>`, `resized <mark>`. Out: `exited <mark> <wait status>`.
@@ -59,7 +60,7 @@ def _become_launcher(channel: int) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_DFL)
     capabilities.become_subreaper()
-    capabilities.withhold_ptrace()
+    capabilities.withhold()
     launcher = _Launcher(socket.socket(fileno=3))
     sys.meta_path.clear()
     launcher.run()

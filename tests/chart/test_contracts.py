@@ -26,8 +26,7 @@ if TYPE_CHECKING:
 REFERENCES = {
     "ISOLA_NAMESPACE": "isola-system",
     "ISOLA_POD_NAME": "isola-operator-0",
-    "ISOLA_POD_IPS": "10.244.0.9",
-    "ISOLA_POD_IP": "10.0.0.9",
+    "ISOLA_POD_IPS": "10.244.0.9,fd00::9",
 }
 
 
@@ -89,7 +88,7 @@ def test_the_operator_reads_what_was_installed(chart: Chart) -> None:
             further=(ip_network("14.0.0.0/8"),),
         ),
         cluster_dns=ClusterDns(namespace="dns", labels={"a": "b"}),
-        own_address="10.0.0.9",
+        own_addresses=("10.244.0.9", "fd00::9"),
         gate_seconds=40,
         canary_service="isola-operator-canary",
         door_ports=tuple(range(18000, 18256)),
@@ -159,7 +158,7 @@ def test_the_way_out_by_name_reads_what_was_installed(chart: Chart) -> None:
         namespace="elsewhere",
         own_namespace="isola-system",
         service="isola-egress",
-        addresses=("10.244.0.9",),
+        addresses=("10.244.0.9", "fd00::9"),
         ports=(443, 5432),
         most_connections=7,
         idle_seconds=60,

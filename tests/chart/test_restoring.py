@@ -106,7 +106,7 @@ def installed(
         references = {
             "ISOLA_NAMESPACE": RELEASE_NAMESPACE,
             "ISOLA_POD_NAME": "operator-0",
-            "ISOLA_POD_IP": "10.0.0.9",
+            "ISOLA_POD_IPS": "10.0.0.9",
             "ISOLA_NODE_NAME": unique("node"),
         }
 

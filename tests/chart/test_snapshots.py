@@ -187,7 +187,7 @@ def operator(manifests: Manifests) -> isola_operator.settings.Settings:
     references = {
         "ISOLA_NAMESPACE": RELEASE_NAMESPACE,
         "ISOLA_POD_NAME": "p",
-        "ISOLA_POD_IP": "10.0.0.9",
+        "ISOLA_POD_IPS": "10.0.0.9",
     }
     told = manifests.environment("isola-operator")
     return isola_operator.settings.settings_from(

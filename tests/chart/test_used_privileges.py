@@ -247,7 +247,7 @@ async def scene(accounts: Accounts, minio: Server, tmp_path: Path) -> AsyncGener
         "isola_operator",
         "isola-operator",
         ISOLA_POD_NAME="one",
-        ISOLA_POD_IP="10.244.0.9",
+        ISOLA_POD_IPS="10.244.0.9",
         ISOLA_CANARY_PORT=str(free_port()),
         ISOLA_DOOR_PORT="",  # nothing is behind a pod's address here that would look for a door
         **ports,

@@ -12,6 +12,7 @@ import httpx
 import isola
 import pytest
 
+from e2e.surroundings import ALLOWED_6, PORT, Surroundings
 from e2e.world import SERVER, world
 from support.cluster import SANDBOXES, Cluster, until
 
@@ -23,7 +24,7 @@ ROUNDS = 20
 ATTEMPT = textwrap.dedent("""
     import socket, sys
     try:
-        socket.create_connection((sys.argv[1], 80), 3).close()
+        socket.create_connection((sys.argv[1], int(sys.argv[2])), 3).close()
         print("reached")
     except OSError as error:
         print(f"not reached: {error}")
@@ -43,8 +44,8 @@ def change(http: httpx.Client, name: str, network: dict[str, Any], request_id: s
     return answer.json()
 
 
-def attempt(sandbox: isola.Sandbox) -> str:
-    done = sandbox.commands.run("python3", "-c", ATTEMPT, SERVER)
+def attempt(sandbox: isola.Sandbox, host: str = SERVER, port: int = 80) -> str:
+    done = sandbox.commands.run("python3", "-c", ATTEMPT, host, str(port))
     assert done.exit_code == 0, done.stderr
     return done.stdout.strip()
 
@@ -75,6 +76,22 @@ def test_the_very_first_connection_after_each_change_meets_it(
         seconds=30,
         what="no policy and no door left",
     )
+
+
+def test_by_ipv6_it_meets_it_too(
+    around: Surroundings, http: httpx.Client, client: isola.Isola, create: Create
+) -> None:
+    """Engines write their rules for one protocol after the other: a door has an address of each."""
+    if not around.dual:
+        pytest.skip("the pods of this cluster have no IPv6")
+    wide = {"allowIPv6Egress": True, "allowedEgressCIDRs": [f"{ALLOWED_6}/128"]}
+    sandbox = running(http, client, create())
+    for number in range(ROUNDS // 2):
+        change(http, sandbox.id, wide)
+        assert attempt(sandbox, ALLOWED_6, PORT) == "reached", f"round {number}, opened"
+        change(http, sandbox.id, {})
+        came = attempt(sandbox, ALLOWED_6, PORT)
+        assert came.startswith("not reached"), f"round {number}, closed"
 
 
 def test_kubectl_tells_what_applies_since_when_and_by_whom(

@@ -28,6 +28,12 @@ ATTEMPTS = textwrap.dedent("""
         except socket.gaierror as error:
             return "no such name" if error.errno == socket.EAI_NONAME else f"error {error.errno}"
 
+    def resolve_6(name):
+        try:
+            return "resolved" if socket.getaddrinfo(name, 443, socket.AF_INET6) else ""
+        except socket.gaierror as error:
+            return "no such name" if error.errno == socket.EAI_NONAME else f"error {error.errno}"
+
     def tls(name, port=443, address=None):
         context = ssl.create_default_context(cafile="/tmp/ca.pem")
         try:
@@ -58,7 +64,8 @@ ATTEMPTS = textwrap.dedent("""
         query = struct.pack(">HHHHHH", 7, 256, 1, 0, 0, 0) + question
         framed = struct.pack(">H", len(query)) + query
         kind = socket.SOCK_DGRAM if protocol == "udp" else socket.SOCK_STREAM
-        with socket.socket(socket.AF_INET, kind) as asking:
+        family = socket.AF_INET6 if ":" in server else socket.AF_INET
+        with socket.socket(family, kind) as asking:
             asking.settimeout(3)
             try:
                 asking.connect((server, 53))
@@ -206,6 +213,37 @@ def test_no_other_port_address_or_name_server_is_reached(inside: Inside, cluster
         "answered",
         "answered",
     ]
+
+
+def test_by_ipv6_the_way_out_is_the_same_and_there_is_no_way_round_it(
+    inside: Inside, cluster: Cluster
+) -> None:
+    addresses = cluster.get("service", "isola-egress", SYSTEM)["spec"]["clusterIPs"]
+    if len(addresses) == 1:
+        pytest.skip("the pods of this cluster have no IPv6")
+    way_out, canary = addresses[1], cluster.get("service", "isola-operator-canary", SYSTEM)
+    found = inside.tries(
+        ("resolve_6", "allowed.test"),
+        ("resolve_6", "forbidden.test"),
+        ("tls", "allowed.test", 443, way_out),
+        ("tls", "forbidden.test", 443, way_out),
+        ("http", "forbidden.test", 80, way_out),
+        ("ask", way_out, "udp"),
+        ("ask", way_out, "tcp"),
+    )
+    unknown = "unrecognized name"
+    said = ["resolved", "no such name", "world", unknown, "403", "answered", "answered"]
+    assert found == said
+    nodes = [each["status"]["addresses"] for each in cluster.get("nodes", namespace="")["items"]]
+    closed = inside.tries(
+        *(("http", "allowed.test", 10250, a["address"]) for n in nodes for a in n[:2]),
+        ("http", "allowed.test", 8089, canary["spec"]["clusterIPs"][1]),
+        ("http", "allowed.test", 10040, way_out),
+        ("http", "allowed.test", 80, "fd00:ec2::254"),
+        ("http", "allowed.test", 80, "2606:4700::1"),
+        *(("ask", "2606:4700:4700::1111", protocol) for protocol in ("udp", "tcp")),
+    )
+    assert set(closed) <= {"refused", "timed out", "unreachable", "no route"}, closed
 
 
 def test_a_name_that_leads_to_a_blocked_range_is_refused_also_when_it_changes_its_mind(

@@ -3,10 +3,13 @@
 In the table, columns are sandboxes and rows are what they try: `+` reached, `.` not, and `!` where
 that is not what was expected. In the last two columns are pods like a sandbox's that no policy
 protects: they reach all of it, so what a sandbox does not reach is closed and not dead.
+
+Where the cluster has IPv6, the rows have all of it by IPv6 as well, and there are more columns.
 """
 
 from __future__ import annotations
 
+import string
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -18,8 +21,11 @@ import pytest
 
 from e2e.surroundings import (
     ALLOWED,
+    ALLOWED_6,
     METADATA,
+    METADATA_6,
     NAMESERVER,
+    NAMESERVER_6,
     OWN_KEY,
     OWN_LABEL,
     PORT,
@@ -45,6 +51,7 @@ IPV6 = {"allowIPv6Egress": True}
 # not the cluster's know no name.
 NOBODY, UNKNOWN, FOUND = "no answer", "unknown", "found"
 PUBLIC = {"allowed", "elsewhere", "name server", "public name servers"}
+PUBLIC_6 = {"allowed v6", "elsewhere v6", "name server v6"}
 
 
 @dataclass(frozen=True)
@@ -57,6 +64,7 @@ class Setting:
         opens: Keys of the targets that are reached.
         lookup: What comes of looking up a name that only the cluster's name servers know.
         nodes: Where it is tried.
+        only_dual: Whether it is tried only where the cluster has IPv6.
     """
 
     name: str
@@ -64,6 +72,7 @@ class Setting:
     opens: set[str]
     lookup: str
     nodes: str
+    only_dual: bool = False
 
 
 SETTINGS = [
@@ -79,7 +88,7 @@ SETTINGS = [
     Setting("range-dns", RANGE | CLUSTER_DNS, {"allowed", "cluster DNS"}, FOUND, "B"),
     Setting("dns-server", CLUSTER_DNS | SERVER, {"cluster DNS", "name server"}, FOUND, "B"),
     Setting("internet-dns", INTERNET | CLUSTER_DNS, PUBLIC | {"cluster DNS"}, FOUND, "A"),
-    Setting("internet-v6", INTERNET | IPV6, PUBLIC, UNKNOWN, "B"),
+    Setting("internet-v6", INTERNET | IPV6, PUBLIC | PUBLIC_6 | {"NAT64"}, UNKNOWN, "AB"),
     Setting("by-name", BY_NAME, {"resolver by name", "by name"}, UNKNOWN, "A"),
     Setting("by-no-name", {"allowedEgressDomains": []}, {"resolver by name"}, UNKNOWN, "B"),
     Setting(
@@ -88,6 +97,47 @@ SETTINGS = [
         {"resolver by name", "by name", "allowed"},
         UNKNOWN,
         "B",
+    ),
+    Setting(
+        "range-v6",
+        IPV6 | {"allowedEgressCIDRs": [f"{ALLOWED_6}/128"]},
+        {"allowed v6", "public name servers"},
+        UNKNOWN,
+        "AB",
+        only_dual=True,
+    ),
+    Setting(
+        "everything-v6",
+        IPV6 | {"allowedEgressCIDRs": ["::/0"]},
+        PUBLIC_6 | {"NAT64", "public name servers"},
+        UNKNOWN,
+        "B",
+        only_dual=True,
+    ),
+    # In it are the documentation's range, 6to4 and others that are blocked; NAT64 is not.
+    Setting(
+        "around-blocked-v6",
+        IPV6 | {"allowedEgressCIDRs": ["2000::/3"]},
+        PUBLIC_6 | {"public name servers"},
+        UNKNOWN,
+        "A",
+        only_dual=True,
+    ),
+    Setting(
+        "server-v6",
+        IPV6 | {"nameservers": [NAMESERVER_6]},
+        {"name server v6"},
+        UNKNOWN,
+        "B",
+        only_dual=True,
+    ),
+    Setting(
+        "by-name-v6",
+        BY_NAME | IPV6,
+        {"resolver by name", "by name"},
+        UNKNOWN,
+        "B",
+        only_dual=True,
     ),
 ]
 # A policy engine that has two dozen pods at once to do takes longer than their gates wait for it.
@@ -116,7 +166,6 @@ class Column:
 
 
 COLUMNS = [Column(setting, label) for setting in SETTINGS for label in setting.nodes]
-OWN_PORT = f"0.0.0.0:{PORT}"
 VICTIMS = [each for each in COLUMNS if each.setting.name in {"nothing", "internet"}]
 
 each_column = pytest.mark.parametrize("column", COLUMNS, ids=[each.name for each in COLUMNS])
@@ -146,7 +195,7 @@ class Table:
 
     def __str__(self) -> str:
         """Return it for people."""
-        letters = dict(zip(self.columns, map(chr, range(ord("a"), ord("z") + 1)), strict=False))
+        letters = dict(zip(self.columns, string.ascii_letters, strict=False))
         width = max(len(told(target)) for target in self.targets) + 2
         rows = (
             f"{told(target):{width}}" + "".join(mark(*self.columns[c][row]) for c in letters)
@@ -157,12 +206,18 @@ class Table:
 
 
 def told(target: Target) -> str:
-    return f"{target.what}, {target.protocol} {target.host}:{target.port}"
+    host = f"[{target.host}]" if ":" in target.host else target.host
+    return f"{target.what}, {target.protocol} {host}:{target.port}"
 
 
 def mark(opened: bool, came: str) -> str:  # noqa: FBT001 - a cell of the table
     reached = came == "reached"
     return ("+" if reached else ".") if reached == opened else "!"
+
+
+def columns(around: Surroundings) -> list[Column]:
+    """Return what this cluster can show."""
+    return [each for each in COLUMNS if around.dual or not each.setting.only_dual]
 
 
 @pytest.fixture(scope="module")
@@ -179,12 +234,12 @@ def sandboxes(cluster: Cluster, around: Surroundings) -> Iterator[None]:
                 "podTemplate": {
                     "spec": {
                         "nodeSelector": {"kubernetes.io/hostname": around.node(each.label)},
-                        "containers": [listening(cluster, OWN_PORT)],
+                        "containers": [listening(cluster, *own_port(around))],
                     }
                 },
             },
         }
-        for each in COLUMNS
+        for each in columns(around)
     ]
     names = [f"sandbox/{each.sandbox}" for each in COLUMNS]
     try:
@@ -195,6 +250,11 @@ def sandboxes(cluster: Cluster, around: Surroundings) -> Iterator[None]:
         yield
     finally:
         cluster.kubectl("delete", "-n", SANDBOXES, "--ignore-not-found", *names, check=False)
+
+
+def own_port(around: Surroundings) -> list[str]:
+    """Return where each sandbox listens."""
+    return [f"{host}:{PORT}" for host in around.everywhere]
 
 
 def all_run(cluster: Cluster) -> bool:
@@ -211,8 +271,9 @@ def victims(around: Surroundings, sandboxes: None) -> list[Target]:
     """Sandboxes, which nobody but the gateway reaches, and themselves."""
     assert sandboxes is None
     return [
-        Target(f"sandbox {each.name}", protocol, around.address(each.pod), port, key=each.name)
+        Target(f"sandbox {each.name}", protocol, address, port, key=each.name)
         for each in VICTIMS
+        for address in around.addresses_of(each.pod)
         for protocol, port in (("tcp", PORT), ("udp", PORT), ("tcp", SIDECAR))
     ]
 
@@ -222,8 +283,8 @@ def table(around: Surroundings, victims: list[Target]) -> Table:
     """All that is around, tried by all at once."""
     open_to_all = around.targets()
     table = Table([*open_to_all, *around.by_name(), *victims])
-    opened = {each.name: each.setting.opens | {each.name} for each in COLUMNS}
-    pods = {each.name: each.pod for each in COLUMNS}
+    opened = {each.name: each.setting.opens | {each.name} for each in columns(around)}
+    pods = {each.name: each.pod for each in columns(around)}
     pods |= {f"no policies, at {label}": around.open(label) for label in "AB"}
     tried = [*table.targets, LOOKUP]
     with ThreadPoolExecutor(4) as several:
@@ -239,7 +300,7 @@ def table(around: Surroundings, victims: list[Target]) -> Table:
 def test_what_was_tried_is_told(table: Table, capsys: pytest.CaptureFixture[str]) -> None:
     with capsys.disabled():
         print(table)  # noqa: T201 - whoever runs the tests reads it
-    assert len(table.columns) == len(COLUMNS) + 2
+    assert len(table.columns) >= len([each for each in COLUMNS if not each.setting.only_dual]) + 2
 
 
 @pytest.mark.parametrize("label", "AB")
@@ -249,10 +310,16 @@ def test_a_pod_like_a_sandbox_s_without_policies_reaches_all_of_it(
     assert table.wrong(f"no policies, at {label}") == []
 
 
+def must_be_there(table: Table, column: Column) -> None:
+    if column.name not in table.columns and column.setting.only_dual:
+        pytest.skip("the pods of this cluster have no IPv6")
+
+
 @each_column
 def test_a_sandbox_reaches_what_its_setting_opens_and_nothing_else(
     table: Table, column: Column
 ) -> None:
+    must_be_there(table, column)
     assert table.wrong(column.name) == []
 
 
@@ -260,6 +327,7 @@ def test_a_sandbox_reaches_what_its_setting_opens_and_nothing_else(
 def test_a_name_is_looked_up_where_it_may_be_and_nowhere_else_at_once(
     table: Table, column: Column
 ) -> None:
+    must_be_there(table, column)
     assert table.lookups[column.name] == column.setting.lookup
 
 
@@ -282,7 +350,10 @@ def strangers(around: Surroundings, cluster: Cluster) -> dict[str, Pod]:
     }
     apply(
         cluster,
-        [policy, *(manifest(cluster, pod, around.node("B"), OWN_PORT) for pod in pods.values())],
+        [
+            policy,
+            *(manifest(cluster, pod, around.node("B"), *own_port(around)) for pod in pods.values()),
+        ],
     )
     wait_for(cluster, *pods.values())
     return pods | {f"node {label}": around.host(label) for label in "AB"}
@@ -304,11 +375,19 @@ def test_nobody_gets_in(
     assert reached == {each.name for each in VICTIMS if who == f"node {each.label}"}
 
 
+@pytest.mark.parametrize("protocol", ["IPv4", "IPv6"])
 def test_name_servers_in_blocked_ranges_are_refused(
-    cluster: Cluster, around: Surroundings, http: httpx.Client, create: Callable[..., Any]
+    cluster: Cluster,
+    around: Surroundings,
+    http: httpx.Client,
+    create: Callable[..., Any],
+    protocol: str,
 ) -> None:
     blocked = [around.resolver(), METADATA, around.addresses[0]]
-    name = create({}, network={"nameservers": blocked}, headers={"Prefer": "wait=25"})["id"]
+    if protocol == "IPv6":
+        blocked = ["fe80::1", METADATA_6, *around.addresses_6[:1]]
+    network = {"nameservers": blocked, "allowIPv6Egress": True}
+    name = create({}, network=network, headers={"Prefer": "wait=25"})["id"]
     shown = http.get(f"/sandboxes/{name}", params={"waitSeconds": 25}).json()
     assert (shown["status"], shown["reason"]) == ("Failed", "SpecInvalid")
     assert all(each in shown["message"] for each in blocked)

@@ -109,6 +109,21 @@ async def test_the_sandbox_is_asked_for_the_door_of_the_change(
     assert received.call.headers == {"X-Request-Id": "r-9"}
 
 
+async def test_where_a_door_has_an_address_of_each_protocol_the_sandbox_is_asked_for_both(
+    client: Client, gateway: World, operator: Operator
+) -> None:
+    door = "10.0.0.5:18006,[fd00::5]:18006"
+    operator.answers = (fact("NetworkConfigured", "PolicyApplied", door=door),)
+    await gateway.runs("box")
+    await patched(client, network=SOME)
+    asked = [each.call.query for each in gateway.sidecars.received]
+    assert [(each["address"], each["port"]) for each in asked] == [
+        ("10.0.0.5", "18006"),
+        ("fd00::5", "18006"),
+    ]
+    assert (await types(gateway))[-1] == "NetworkEnforced"
+
+
 async def test_everything_can_be_closed_again(
     client: Client, gateway: World, operator: Operator
 ) -> None:

@@ -133,7 +133,7 @@ def test_the_sidecar_comes_before_the_user_s_init_containers() -> None:
     assert sidecar["imagePullPolicy"] == "IfNotPresent"
     assert sidecar["resources"]["limits"] == {"cpu": "1m", "memory": "1Mi"}
     assert sidecar["securityContext"]["capabilities"] == {
-        "add": ["SYS_PTRACE"],
+        "add": ["SYS_PTRACE", "NET_ADMIN"],
         "drop": ["NET_RAW"],
     }
 

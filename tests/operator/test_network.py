@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -239,6 +240,22 @@ async def test_a_change_into_this_cluster_s_own_ranges_is_refused_and_changes_no
     assert not ended(sandbox)
 
 
+async def test_a_pod_has_canaries_by_both_protocols_where_the_operator_has_an_address_of_each(
+    scene: Scene,
+) -> None:
+    port = free_port()
+    addresses = ("11.0.0.9", "2600:11::9")
+    async with scene.operator(own_addresses=addresses, gate_seconds=7, canary_port=port):
+        name = await scene.create()
+        await scene.until(name, has_pod)
+        pod = json.dumps(await scene.client.request("GET", f"{PODS}/{name}-pod"))
+        for loopback in ("127.0.0.1", "::1"):
+            _, writer = await asyncio.open_connection(loopback, port)
+            writer.close()
+    assert f"11.0.0.9:{port}" in pod
+    assert f"[2600:11::9]:{port}" in pod
+
+
 # --- the door of a change ----------------------------------------------------------------------
 
 
@@ -247,7 +264,7 @@ def with_doors() -> dict[str, Any]:
     """Settings of an operator that has doors, as the chart gives them."""
     labels = {"app.kubernetes.io/component": "operator"}
     ports = tuple(free_port() for _ in range(3))
-    return {"own_address": "11.0.0.9", "door_ports": ports, "own_labels": labels}
+    return {"own_addresses": ("11.0.0.9",), "door_ports": ports, "own_labels": labels}
 
 
 def opened(policy: dict[str, Any] | None) -> list[int]:
@@ -331,7 +348,7 @@ async def test_an_operator_that_died_with_a_door_open_is_followed_by_one_that_cl
     await scene.gets_through(name)
     assert opened(await scene.policy(name)) == [door_of(sandbox)]
     # The one that follows has its doors elsewhere, and an open one stays where the log has it.
-    other = {**with_doors, "own_address": "11.0.0.10", "door_ports": (free_port(),)}
+    other = {**with_doors, "own_addresses": ("11.0.0.10",), "door_ports": (free_port(),)}
     async with scene.operator(**other):
         await scene.until_policy(name, lambda policy: not opened(policy))
         await scene.change(name, NOTHING)

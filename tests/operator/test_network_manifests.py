@@ -61,6 +61,22 @@ def opens(network: Network, address: str, port: int = 443, protocol: str = "TCP"
     return False
 
 
+@pytest.mark.parametrize(
+    "network",
+    [Network(internet=True, ipv6=True), Network(cidrs=("0.0.0.0/0", "::/0"), ipv6=True)],
+    ids=["the internet", "as a range"],
+)
+def test_all_of_ipv6_is_written_in_halves_as_an_engine_opens_private_ranges_with_the_whole(
+    network: Network,
+) -> None:
+    blocks = {peer["ipBlock"]["cidr"]: peer["ipBlock"] for r in egress(network) for peer in r["to"]}
+    assert set(blocks) - {"8.8.8.8/32", "1.1.1.1/32"} == {"0.0.0.0/0", "::/1", "8000::/1"}
+    assert "fc00::/7" in blocks["8000::/1"]["except"]
+    assert "64:ff9b:1::/48" in blocks["::/1"]["except"]
+    assert not opens(network, "fd00::1")
+    assert opens(network, "2606:4700::1")
+
+
 def test_nothing_needs_no_policy() -> None:
     for network in (NOTHING, Network(ipv6=True, rate=7)):
         assert build_policy(SANDBOX, network, CLUSTER, DNS) is None
@@ -228,14 +244,18 @@ class Copy:
             listener(holder.name)
 
 
-def node(name: str = "n1", pods: str = "11.1.0.0/24", address: str = "12.0.0.1") -> Holder:
+def node(
+    name: str = "n1", pods: str = "11.1.0.0/24", address: str = "12.0.0.1", *also: str
+) -> Holder:
+    """Return one; `also` is a further range of pods and a further address of its own."""
+    ranges, addresses = [pods, *also[:1]], [address, *also[1:]]
     return decode_node(
         {
             "metadata": {"name": name},
-            "spec": {"podCIDRs": [pods]} if pods else {},
+            "spec": {"podCIDRs": ranges} if pods else {},
             "status": {
                 "addresses": [
-                    {"type": "InternalIP", "address": address},
+                    *({"type": "InternalIP", "address": each} for each in addresses),
                     {"type": "Hostname", "address": "n1"},
                 ]
             },
@@ -252,19 +272,33 @@ def ranges(
     nodes: Copy | None = None,
     services: Copy | None = None,
     configured: Configured | None = None,
-    own_address: str = "",
+    own_addresses: tuple[str, ...] = (),
 ) -> ClusterRanges:
     copies: Any = (nodes, services)
-    return ClusterRanges(configured or Configured(), *copies, own_address=own_address)
+    return ClusterRanges(configured or Configured(), *copies, own_addresses=own_addresses)
 
 
 def test_what_the_cluster_says_of_itself_is_blocked() -> None:
-    found = ranges(Copy(node()), Copy(SERVICES), own_address="11.1.0.7")
+    found = ranges(Copy(node()), Copy(SERVICES), own_addresses=("11.1.0.7",))
     assert found.unknown() == ""
     for address, why in (("11.1.0.9", "pods"), ("12.0.0.1", "nodes"), ("13.0.5.5", "services")):
         block = found.blocked().around(ip_network(address))
         assert block is not None
         assert why in block.why
+
+
+BOTH = node("n1", "11.1.0.0/24", "12.0.0.1", "2600:11::/64", "2600:12::1")
+SERVICES_OF_BOTH = decode_service_ranges(
+    {"metadata": {"name": "kubernetes"}, "spec": {"cidrs": ["13.0.0.0/16", "2600:13::/112"]}}
+)
+
+
+def test_where_a_cluster_has_both_protocols_its_own_is_blocked_in_both() -> None:
+    found = ranges(Copy(BOTH), Copy(SERVICES_OF_BOTH), own_addresses=("11.1.0.7", "2600:11::7"))
+    assert found.unknown() == ""
+    for address in ("11.1.0.9", "2600:11::9", "12.0.0.1", "2600:12::1", "13.0.5.5", "2600:13::5"):
+        assert found.blocked().around(ip_network(address)) is not None, address
+    assert found.blocked().around(ip_network("2600:14::1")) is None
 
 
 def test_a_node_that_comes_is_blocked_and_whoever_asked_is_told() -> None:
@@ -292,9 +326,14 @@ def test_a_node_that_comes_is_blocked_and_whoever_asked_is_told() -> None:
         ),
         pytest.param(ranges(Copy(node()), Copy()), "serviceCIDRs", id="no service range"),
         pytest.param(
-            ranges(Copy(node()), Copy(SERVICES), own_address="99.0.0.1"),
+            ranges(Copy(node()), Copy(SERVICES), own_addresses=("99.0.0.1",)),
             "podCIDRs",
             id="the operator itself is somewhere else",
+        ),
+        pytest.param(
+            ranges(Copy(node()), Copy(SERVICES), own_addresses=("11.1.0.7", "2600:11::7")),
+            "podCIDRs",
+            id="the operator itself is somewhere else by IPv6",
         ),
         pytest.param(
             ranges(configured=Configured(pods=(ip_network("11.0.0.0/8"),))),
@@ -314,7 +353,7 @@ def test_what_is_configured_counts_instead_of_what_is_found() -> None:
         nodes=(ip_network("23.0.0.0/8"),),
         further=(ip_network("24.0.0.0/8"),),
     )
-    found = ranges(configured=configured, own_address="21.0.0.1")
+    found = ranges(configured=configured, own_addresses=("21.0.0.1",))
     assert found.unknown() == ""
     for first in (21, 22, 23, 24):
         assert found.blocked().around(ip_network(f"{first}.1.1.1")) is not None
@@ -323,7 +362,9 @@ def test_what_is_configured_counts_instead_of_what_is_found() -> None:
 
 # --- doors -------------------------------------------------------------------------------------
 
-DOORS = Doors(address="10.0.0.5", ports=(18000, 18001, 18002), namespace="isola", labels={"a": "b"})
+DOORS = Doors(
+    addresses=("10.0.0.5",), ports=(18000, 18001, 18002), namespace="isola", labels={"a": "b"}
+)
 
 
 def test_each_of_several_changes_in_a_row_has_a_door_of_its_own() -> None:
@@ -332,15 +373,16 @@ def test_each_of_several_changes_in_a_row_has_a_door_of_its_own() -> None:
         "10.0.0.5:18002",
         "10.0.0.5:18000",
     ]
-    assert replace(DOORS, address="fd00::5").of(7) == "[fd00::5]:18001"
+    both = replace(DOORS, addresses=("10.0.0.5", "fd00::5"))
+    assert both.of(7) == "10.0.0.5:18001,[fd00::5]:18001"
 
 
-@pytest.mark.parametrize("less", [{"address": ""}, {"ports": ()}, {"labels": {}}])
+@pytest.mark.parametrize("less", [{"addresses": ()}, {"ports": ()}, {"labels": {}}])
 def test_where_something_is_missing_there_are_no_doors(less: dict[str, Any]) -> None:
     assert replace(DOORS, **less).of(7) == ""
 
 
-@pytest.mark.parametrize("door", ["10.0.0.5:18001", "[fd00::5]:18001"])
+@pytest.mark.parametrize("door", ["10.0.0.5:18001", "10.0.0.5:18001,[fd00::5]:18001"])
 def test_a_door_opens_one_port_of_the_operators_and_nothing_else(door: str) -> None:
     opened = DOORS.rules(door)
     policy = build_policy(SANDBOX, NOTHING, CLUSTER, DNS, door=opened)

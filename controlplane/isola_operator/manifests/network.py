@@ -79,23 +79,30 @@ def joined(address: str, port: int | str) -> str:
 class Doors:
     """Where this operator has doors: ports, each of which a policy opens for one change.
 
+    Where pods have IPv4 and IPv6 a door has an address of each, and whoever gets through both has
+    seen the change in force: engines write their rules for one protocol after the other.
+
     Attributes:
-        address: Of this operator, or empty.
+        addresses: Of this operator.
         ports: Where it listens; none for no doors.
         namespace: Of the operators' pods.
         labels: Of the operators' pods.
     """
 
-    address: str = ""
+    addresses: tuple[str, ...] = ()
     ports: tuple[int, ...] = ()
     namespace: str = ""
     labels: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def of(self, change: int) -> str:
-        """Return the door of change number `change`, or nothing where there are none."""
-        if not (self.address and self.ports and self.labels):
+        """Return the door of change number `change`, or nothing where there are none.
+
+        As `10.0.0.5:18007` or, with both protocols, `10.0.0.5:18007,[fd00::5]:18007`.
+        """
+        if not (self.addresses and self.ports and self.labels):
             return ""
-        return joined(self.address, self.ports[change % len(self.ports)])
+        port = self.ports[change % len(self.ports)]
+        return ",".join(joined(each, port) for each in self.addresses)
 
     def rules(self, door: str) -> tuple[Json, ...]:
         """Return what opens `door`, at whichever operator; nothing where there is none."""
@@ -166,7 +173,7 @@ def _egress(network: Network, blocked: Blocked, dns: ClusterDns, by_name: Egress
         ports = [{"protocol": "TCP", "port": port} for port in network.ports]
         peer = _pods(by_name.namespace, by_name.labels)
         yield {"to": [peer], "ports": [*DNS_PORTS, *ports]}
-    for wanted in _open(_ranges(network), blocked):
+    for wanted in _halved(_open(_ranges(network), blocked)):
         held = blocked.inside(wanted)
         cut_out = {"except": list(held)} if held else {}
         yield {"to": [{"ipBlock": {"cidr": str(wanted), **cut_out}}]}
@@ -191,6 +198,16 @@ def _open(texts: Iterable[str], blocked: Blocked) -> Iterator[Range]:
     # What is wholly blocked was refused; but a cluster's ranges may grow over it afterwards.
     wanted = filter(None, map(range_of, texts))
     return (each for each in dict.fromkeys(wanted) if blocked.around(each) is None)
+
+
+def _halved(ranges: Iterable[Range]) -> Iterator[Range]:
+    # kube-router, and k3s with it, takes `::/0` for 2000::/3 and fd00::/8, and as the smaller range
+    # counts, cutting fc00::/7 out of it no longer closes what lies in fd00::/8: pods and services.
+    for each in ranges:
+        if each.version == 6 and not each.prefixlen:  # noqa: PLR2004 - the protocol's number
+            yield from each.subnets()
+        else:
+            yield each
 
 
 def dns_of(network: Network, template: Json, by_name: Egress = NOT_INSTALLED) -> dict[str, Any]:

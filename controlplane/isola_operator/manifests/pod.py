@@ -245,7 +245,8 @@ def _sidecar(settings: PodSettings, credentials: Credentials) -> dict[str, Any]:
             "runAsUser": 0,
             "runAsGroup": 0,
             "runAsNonRoot": False,
-            # To read /proc/<pid>/root, cwd and environ of the user's containers under gVisor.
-            "capabilities": {"add": ["SYS_PTRACE"], "drop": [FORGERY]},
+            # To read /proc/<pid>/root, cwd and environ of the user's containers under gVisor; and
+            # to take the pod's link-local IPv6 address away before they start (`linklocal`).
+            "capabilities": {"add": ["SYS_PTRACE", "NET_ADMIN"], "drop": [FORGERY]},
         },
     }

@@ -23,6 +23,8 @@ GIVEN = json.load(sys.stdin)
 PORT: int = GIVEN["port"]
 OUTSIDE: str = GIVEN["outside"]
 OWN: str = socket.gethostbyname(socket.gethostname())
+OWN_6: list[str] = GIVEN["own six"]
+LINK_LOCAL: str = GIVEN["link local"]  # the node, at the other end of its link; or empty
 LINK = OWN.rpartition(".")[0] + ".1"  # the node, at the other end of its link
 SECONDS = 1.0
 
@@ -80,15 +82,17 @@ def dns(way: str, host: str, *, stream: bool) -> str:
 
 
 def sweep(network: str, port: int) -> str:
-    """Connect to all of a /24 at once."""
-    prefix = network.rpartition(".")[0]
+    """Connect to all of a /24 at once; of an IPv6 network, to as many."""
+    six = ":" in network
+    prefix = network if six else network.rpartition(".")[0] + "."
     poll, reached, why = select.poll(), list[str](), set[str]()
     waiting: dict[int, tuple[socket.socket, str]] = {}
     for last in range(1, 255):
-        each = socket.socket()
+        host = f"{prefix}{last:x}" if six else f"{prefix}{last}"
+        each = socket.socket(socket.AF_INET6 if six else socket.AF_INET)
         each.setblocking(False)  # noqa: FBT003 - the standard library's own
-        each.connect_ex((f"{prefix}.{last}", port))
-        waiting[each.fileno()] = (each, f"{prefix}.{last}")
+        each.connect_ex((host, port))
+        waiting[each.fileno()] = (each, host)
         poll.register(each, select.POLLOUT)
     end = time.monotonic() + 2 * SECONDS
     while waiting and (left := end - time.monotonic()) > 0:
@@ -98,7 +102,7 @@ def sweep(network: str, port: int) -> str:
             code = each.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
             if code:
                 why.add(errno_name(code))
-            elif host != OWN:
+            elif host not in (OWN, *OWN_6):
                 reached.append(host)
             each.close()
     for each, _ in waiting.values():
@@ -258,6 +262,8 @@ def ways() -> Iterator[Attempt]:
     yield from shapes()
     yield from raw_sockets()
     yield from disguises()
+    if OWN_6:
+        yield from by_six()
     yield from other_protocols()
     yield from own_sidecar()
 
@@ -267,7 +273,7 @@ def connections() -> Iterator[Attempt]:
         yield "tcp", f"{host}:{port}", lambda h=host, p=port: tcp(h, p)
         yield "udp", f"{host}:{port}", lambda h=host, p=port: udp("udp", h, p)
     for network, port in GIVEN["networks"]:
-        where = f"{network}/24 port {port}"
+        where = f"{network}{'' if ':' in network else '/24'} port {port}"
         yield "scan", where, lambda n=network, p=port: sweep(n, p)
     for host in GIVEN["six"]:
         yield "ipv6", host, lambda h=host: tcp(h, PORT)
@@ -351,6 +357,157 @@ def disguises() -> Iterator[Attempt]:
     yield "add a route", OUTSIDE, lambda: ioctl(SIOCADDRT, bytes(120))
 
 
+# By IPv6, where a pod has it.
+
+
+def ipv6_packet(protocol: int, source: str, to: str, content: bytes, hops: int = 64) -> bytes:
+    addresses = socket.inet_pton(socket.AF_INET6, source) + socket.inet_pton(socket.AF_INET6, to)
+    return struct.pack(">IHBB", 6 << 28, len(content), protocol, hops) + addresses + content
+
+
+def datagram_6(way: str, source: str, to: str) -> bytes:
+    content = payload(way)
+    head = struct.pack(">HHH", 4000, PORT, 8 + len(content))
+    return head + sum_6(17, source, to, head + b"\0\0" + content) + content
+
+
+def sum_6(protocol: int, source: str, to: str, content: bytes) -> bytes:
+    """Return the checksum, which takes in the addresses."""
+    addresses = socket.inet_pton(socket.AF_INET6, source) + socket.inet_pton(socket.AF_INET6, to)
+    whole = addresses + struct.pack(">II", len(content), protocol) + content
+    total = sum(struct.unpack(f">{(len(whole) + 1) // 2}H", whole + b"\0" * (len(whole) % 2)))
+    total = (total & 0xFFFF) + (total >> 16)
+    return struct.pack(">H", ~(total + (total >> 16)) & 0xFFFF)
+
+
+def raw_6(protocol: int, to: str, content: bytes) -> str:
+    """Send what a raw socket of this protocol sends; of `IPPROTO_RAW` it is the whole packet."""
+    with socket.socket(socket.AF_INET6, socket.SOCK_RAW, protocol) as each:
+        each.sendto(content, socket.getaddrinfo(to, 0, type=socket.SOCK_DGRAM)[0][4])
+        return "sent"
+
+
+def ping_6(to: str, way: str) -> str:
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM, socket.IPPROTO_ICMPV6) as each:
+        each.settimeout(SECONDS)
+        echo = struct.pack(">BBHHH", 128, 0, 0, 0, 0) + payload(way)
+        each.sendto(echo, socket.getaddrinfo(to, 0, type=socket.SOCK_DGRAM)[0][4])
+        return "REACHED" if each.recv(4096) else ""
+
+
+def frame_6(way: str, source: str, to: str) -> str:
+    with packet_socket(0x86DD) as each:
+        gateway = who_has(LINK)
+        packet = ipv6_packet(17, source, to, datagram_6(way, source, to))
+        each.send(gateway + hardware("eth0") + b"\x86\xdd" + packet)
+        return "sent"
+
+
+def connect_from(source: str, to: str, port: int) -> str:
+    """Connect from an address of one's own that is no other than the link's."""
+    with socket.socket(socket.AF_INET6) as each:
+        each.settimeout(SECONDS)
+        each.bind((source, 0, 0, socket.if_nametoindex("eth0")))
+        each.connect(socket.getaddrinfo(to, port, type=socket.SOCK_STREAM)[0][4])
+        return "REACHED"
+
+
+def option_6(number: int) -> Callable[[socket.socket], object]:
+    """Put an extension header, six bytes of padding, before what is sent."""
+    return lambda each: each.setsockopt(
+        socket.IPPROTO_IPV6, number, bytes([0, 0, 1, 4, 0, 0, 0, 0])
+    )
+
+
+def netlink_address_6(address: str) -> str:
+    attribute = struct.pack("HH16s", 20, 2, socket.inet_pton(socket.AF_INET6, address))
+    index = socket.if_nametoindex("eth0")
+    body = struct.pack("BBBBI", socket.AF_INET6, 128, 0, 0, index) + attribute
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0) as each:
+        each.settimeout(SECONDS)
+        each.sendto(struct.pack("IHHII", 16 + len(body), 20, 0x605, 1, 0) + body, (0, 0))
+        code = struct.unpack_from("i", each.recv(4096), 16)[0]
+        if code:
+            raise OSError(-code, f"error {-code}")
+        return "REACHED: changed"
+
+
+def by_six() -> Iterator[Attempt]:
+    own, foreign, outside = OWN_6[0], GIVEN["foreign six"], GIVEN["outside six"]
+    for host in GIVEN["listening six"]:
+        for size in (4000, 60000):
+            way = f"ipv6 fragments of {size}"
+            yield way, host, lambda h=host, w=way, s=size: udp(w, h, PORT, size=s)
+        for word, number in (("hop-by-hop", 54), ("destination", 59), ("routing", 57)):
+            way = f"ipv6 {word} options"
+            prepare = option_6(number)
+            yield way, host, lambda h=host, w=way, p=prepare: udp(w, h, PORT, p)
+        way = "ipv6 from port 53"
+        yield way, host, lambda h=host, w=way: udp(w, h, PORT, from_port_53)
+        for way, source in (("ipv6 raw udp", own), ("ipv6 raw, spoofed source", foreign)):
+            whole = ipv6_packet(17, source, host, datagram_6(way, source, host))
+            yield way, host, lambda h=host, w=whole: raw_6(socket.IPPROTO_RAW, h, w)
+        way = "ipv6 raw ipip"
+        inner = ipv6_packet(17, own, host, datagram_6(way, own, host))
+        yield way, host, lambda h=host, i=inner: raw_6(41, h, i)
+        yield "ipv6 ping", host, lambda h=host: ping_6(h, f"ipv6 ping {h}".replace(":", "."))
+        for way, source in (("ipv6 frame", own), ("ipv6 frame, spoofed source", foreign)):
+            yield way, host, lambda h=host, w=way, s=source: frame_6(w, s, h)
+        for word, numbers in (("bind", ()), ("freebind", (78,)), ("transparent", (75,))):
+            way = f"ipv6 {word} to another's address"
+            prepare = bound_to_6(foreign, *numbers)
+            yield way, host, lambda h=host, w=way, p=prepare: udp(w, h, PORT, p)
+            yield way, host, lambda h=host, p=prepare: tcp(h, PORT, p)
+    for host in GIVEN["listening"]:
+        way = "ipv6 in ipv4"
+        inner = ipv6_packet(17, own, outside, datagram_6(way, own, outside))
+        yield way, host, lambda h=host, w=inner: raw(socket.IPPROTO_RAW, h, ipv4(41, OWN, h, w))
+    yield from on_the_link(own, foreign)
+    yield "ipv6 add an address", foreign, lambda: netlink_address_6(foreign)
+    yield "ipv6 add an address", "fe80::7", lambda: netlink_address_6("fe80::7")
+
+
+def bound_to_6(host: str, *options: int) -> Callable[[socket.socket], object]:
+    def prepare(each: socket.socket) -> None:
+        for number in options:
+            each.setsockopt(socket.IPPROTO_IPV6, number, 1)
+        each.bind((host, 0))
+
+    return prepare
+
+
+def on_the_link(own: str, foreign: str) -> Iterator[Attempt]:
+    """By addresses that are of the link alone, which a policy engine may not know a pod by."""
+    links = [each for each in OWN_6 if each.startswith("fe80")] or ["fe80::7"]
+    node, kubelet = f"{LINK_LOCAL}%eth0", 10250
+    for host in (node, "fe80::1%eth0"):
+        yield "link-local", host, lambda h=host: connect_from("::", h, kubelet)
+        yield "link-local ping", host, lambda h=host: ping_6(h, "link-local ping")
+    for each in links:
+        for host in (node, *GIVEN["nodes six"], GIVEN["own gateway six"]):
+            way = "from a link-local address"
+            yield way, host, lambda s=each, h=host: connect_from(s, h, kubelet)
+    yield "ping all nodes", "ff02::1", lambda: ping_6("ff02::1%eth0", "ping all nodes")
+    target = socket.inet_pton(socket.AF_INET6, foreign)
+    for way, kind, content in (
+        ("neighbour claim", 136, struct.pack(">I", 0x20000000) + target + b"\x02\x01" + bytes(6)),
+        ("router claim", 134, struct.pack(">BBHII", 64, 0, 1800, 0, 0)),
+    ):
+        message = struct.pack(">BBH", kind, 0, 0) + content
+        yield way, foreign, lambda m=message: raw_6(58, "ff02::1%eth0", m)
+    way = "frame, router claim"
+    whole = struct.pack(">BBHBBHII", 134, 0, 0, 64, 0, 1800, 0, 0)
+    yield way, foreign, lambda w=whole: claim_6(own, w)
+
+
+def claim_6(own: str, message: bytes) -> str:
+    message = message[:2] + sum_6(58, own, "ff02::1", message) + message[4:]
+    with packet_socket(0x86DD) as each:
+        packet = ipv6_packet(58, own, "ff02::1", message, 255)
+        each.send(b"\x33\x33\0\0\0\x01" + hardware("eth0") + b"\x86\xdd" + packet)
+        return "sent"
+
+
 def other_protocols() -> Iterator[Attempt]:
     inet, where = socket.AF_INET, (OUTSIDE, PORT)
     for way, family, kind, protocol, address in (
@@ -366,7 +523,7 @@ def other_protocols() -> Iterator[Attempt]:
 
 
 def own_sidecar() -> Iterator[Attempt]:
-    for host in ("127.0.0.1", "127.0.0.2", "0.0.0.0", OWN, "::1", f"::ffff:{OWN}"):
+    for host in ("127.0.0.1", "127.0.0.2", "0.0.0.0", OWN, "::1", f"::ffff:{OWN}", *OWN_6[:1]):
         yield "own sidecar", host, lambda h=host: sidecar(h)
     for word, numbers in (("freebind", (IP_FREEBIND,)), ("transparent", (IP_TRANSPARENT,))):
         prepare = bound_to(GIVEN["foreign"], *numbers)

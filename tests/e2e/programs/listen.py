@@ -1,4 +1,4 @@
-"""Answers at every `ADDRESS:PORT` it is told, over TCP and UDP, and tells of all that arrives.
+"""Answers at each `ADDRESS:PORT` or `[ADDRESS]:PORT`, by TCP and UDP, and tells of all that comes.
 
 A question of DNS is answered, with "there is no such name": so that a resolver hears somebody.
 """
@@ -38,9 +38,13 @@ def tell(line: str) -> None:
 
 
 for where in sys.argv[1:]:
-    host, port = where.split(":")
+    host, _, port = where.rpartition(":")
+    host = host.strip("[]")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     for kind, answer in ((socket.SOCK_STREAM, answer_tcp), (socket.SOCK_DGRAM, answer_udp)):
-        listening = socket.socket(socket.AF_INET, kind)
+        listening = socket.socket(family, kind)
+        if family == socket.AF_INET6:
+            listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((host, int(port)))
         if kind == socket.SOCK_STREAM:

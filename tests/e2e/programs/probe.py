@@ -25,7 +25,8 @@ def tcp(host: str, port: int) -> str:
 
 
 def udp(host: str, port: int) -> str:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as asking:
         asking.settimeout(SECONDS / 6)
         asking.connect((host, port))
         for _ in range(6):  # nobody repeats a datagram but who sent it
