@@ -12,11 +12,11 @@
 # name, the module that is started, the extra of pyproject.toml, our packages that it imports
 components() {
   cat <<'EOF'
-isola-operator        isola_operator operator api/isola_lifecycle api/isola_store controlplane/isola_operator
-isola-api-gateway     isola_gateway  gateway  api/isola_lifecycle api/isola_store api/isola_rest controlplane/isola_gateway
-isola-exporter        isola_exporter exporter api/isola_lifecycle api/isola_store controlplane/isola_exporter
-isola-egress          isola_egress   egress   api/isola_lifecycle api/isola_store dataplane/isola_egress
-isola-snapshot-uploader isola_uploader uploader api/isola_lifecycle api/isola_store api/isola_rest snapshots/isola_bucket snapshots/isola_uploader snapshots/isola_mounter
+isola-operator        isola_operator operator api/isola_lifecycle api/isola_process api/isola_store controlplane/isola_operator
+isola-api-gateway     isola_gateway  gateway  api/isola_lifecycle api/isola_process api/isola_store api/isola_rest controlplane/isola_gateway
+isola-exporter        isola_exporter exporter api/isola_lifecycle api/isola_process api/isola_store controlplane/isola_exporter
+isola-egress          isola_egress   egress   api/isola_lifecycle api/isola_process api/isola_store dataplane/isola_egress
+isola-snapshot-uploader isola_uploader uploader api/isola_lifecycle api/isola_process api/isola_store api/isola_rest snapshots/isola_bucket snapshots/isola_uploader snapshots/isola_mounter
 isola-sandbox-sidecar isola_sidecar  sidecar  dataplane/isola_sidecar
 isola-gvisor-installer isola_gvisor  gvisor   dataplane/isola_gvisor
 EOF

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
-import signal
 import sys
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 
 import structlog
-from aiohttp import web
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from isola_exporter import probes
 from isola_exporter.backlog import Backlog
 from isola_exporter.delivery import Delivery
 from isola_exporter.following import STORIES, Following
 from isola_exporter.measuring import Measuring
+from isola_exporter.news import News
 from isola_exporter.otlp import OtlpSink
-from isola_exporter.settings import Settings, SettingsError, settings_from
+from isola_exporter.settings import Settings, settings_from
+from isola_process import probes
+from isola_process.environment import SettingsError
+from isola_process.logs import configure
+from isola_process.signals import ordered_to_stop
 from isola_store.client import KubernetesClient
 
 # A pod has 30 s to end; what is left of them is for the metrics' last export.
@@ -40,15 +41,15 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     async with AsyncExitStack() as stack:
         client = await KubernetesClient.connect(settings.kubeconfig or None)
         await stack.enter_async_context(client)
-        woken = asyncio.Event()
-        following = Following(client, settings.namespace, backlog, utc_now, woken.set)
+        news = News()
+        following = Following(client, settings.namespace, backlog, utc_now, news.tell)
         exported = resource if "metrics" in settings.signals else None
         measuring = Measuring(exported, STORIES, following.census)
         stack.push_async_callback(asyncio.to_thread, measuring.close)
         sink = OtlpSink(resource, settings.signals, settings.version)
         stack.callback(sink.close)
         failures = _own_metrics(measuring.registry, backlog)
-        delivery = Delivery(backlog, sink, measuring.measure, utc_now, failures.inc, woken)
+        delivery = Delivery(backlog, sink, measuring.measure, utc_now, failures.inc, news)
         await _serve_probes(stack, settings, following, measuring)
         async with asyncio.TaskGroup() as group:
             reading = group.create_task(following.run())
@@ -105,39 +106,9 @@ async def _serve_probes(
     following: Following,
     measuring: Measuring,
 ) -> None:
-    def exposition(request: web.Request) -> web.Response:
-        measuring.refresh()
-        return probes.exposition(request, measuring.registry)
-
-    health: dict[str, probes.Answer] = {
-        "/healthz": lambda _: probes.status(ok=True),
-        "/readyz": lambda _: probes.status(ok=following.synced),
-    }
-    for routes, port in (
-        (health, settings.health_port),
-        ({"/metrics": exposition}, settings.metrics_port),
-    ):
-        runner = await probes.serve(routes, port)
-        stack.push_async_callback(runner.cleanup)
-
-
-def _configure_logs(settings: Settings) -> None:
-    renderer = (
-        structlog.dev.ConsoleRenderer()
-        if settings.dev_mode
-        else structlog.processors.JSONRenderer()
-    )
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso"),
-            structlog.processors.format_exc_info,
-            renderer,
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(
-            logging.getLevelNamesMapping()[settings.log_level.upper()]
-        ),
-    )
+    await probes.serve(stack, settings.health_port, probes.health(lambda: following.synced))
+    shown = probes.metrics(measuring.registry, measuring.refresh)
+    await probes.serve(stack, settings.metrics_port, shown)
 
 
 async def main() -> int:
@@ -147,11 +118,8 @@ async def main() -> int:
     except SettingsError as error:
         print(f"isola-exporter: {error}", file=sys.stderr)  # noqa: T201 - logs are not set up yet
         return 2
-    _configure_logs(settings)
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    await run(settings, stop)
+    configure(settings.log_level, dev_mode=settings.dev_mode)
+    await run(settings, ordered_to_stop())
     return 0
 
 

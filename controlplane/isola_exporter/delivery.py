@@ -14,12 +14,9 @@ from typing import Protocol
 import structlog
 from tenacity import AsyncRetrying, RetryCallState, retry_if_result, wait_random_exponential
 
-from isola_exporter.backlog import Backlog, Batch
+from isola_exporter.backlog import BATCH_ENTRIES, Backlog, Batch
 from isola_exporter.model import Item
-
-# How long to wait for news before the backlog is looked at all the same: for gaps that were waited
-# for long enough.
-LOOK_SECONDS = 5.0
+from isola_exporter.news import News
 
 
 class Sink(Protocol):
@@ -43,7 +40,7 @@ class Delivery:
         measure: Told of every item once, before it is delivered.
         clock: Tells the time, UTC.
         failed: Told of every attempt that failed.
-        news: Set when there may be something to deliver.
+        news: Says when there may be something to deliver.
     """
 
     def __init__(
@@ -53,7 +50,7 @@ class Delivery:
         measure: Callable[[Sequence[Item]], None],
         clock: Callable[[], datetime],
         failed: Callable[[], None],
-        news: asyncio.Event,
+        news: News,
     ) -> None:
         self._backlog = backlog
         self._sink = sink
@@ -61,31 +58,24 @@ class Delivery:
         self._clock = clock
         self._failed = failed
         self._news = news
-        self._finishing = False
 
     def finish(self) -> None:
         """Have `run` return once everything is delivered."""
-        self._finishing = True
-        self._news.set()
+        self._news.hurry()
 
     async def run(self) -> None:
         """Deliver until told to finish."""
         while True:
-            self._news.clear()
-            while batch := self._backlog.next(now=self._clock()):
+            self._news.forget()
+            batch = self._backlog.next(now=self._clock())
+            if batch:
                 self._measure(batch.items)
                 await self._deliver(batch)
                 self._backlog.confirm(batch)
-            if self._finishing:
+            elif self._news.hurried:
                 return
-            await self._wait()
-
-    async def _wait(self) -> None:
-        try:
-            async with asyncio.timeout(LOOK_SECONDS):
-                await self._news.wait()
-        except TimeoutError:
-            return
+            if not batch or batch.entries < BATCH_ENTRIES:
+                await self._news.gathered()
 
     async def _deliver(self, batch: Batch) -> None:
         # Records first: a span that is there refers to what is there.

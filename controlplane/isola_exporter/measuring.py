@@ -108,7 +108,7 @@ class Measuring:
             set_span_in_context(NonRecordingSpan(context)),
         )
         collector = self._prometheus[item.metric]
-        child: Any = collector.labels(**labels) if labels else collector
+        child: Any = collector.labels(*item.labels) if item.labels else collector
         exemplar = {"trace_id": f"{item.trace_id:032x}", "span_id": f"{item.span_id:016x}"}
         if metric.kind == "counter":
             child.inc(item.value, exemplar)

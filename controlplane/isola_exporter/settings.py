@@ -11,12 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
-UNRELEASED = "v0.0.0-dev"
+from isola_process.environment import UNRELEASED, SettingsError, flag, level, number, required
+
 SIGNALS = ("traces", "logs", "metrics")
-
-
-class SettingsError(Exception):
-    """A setting is missing or wrong; the message says which, and what it should be."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,18 +49,15 @@ def settings_from(environment: Mapping[str, str]) -> Settings:
     Raises:
         SettingsError: One is missing or malformed.
     """
-    namespace = environment.get("ISOLA_SANDBOX_NAMESPACE", "").strip()
-    if not namespace:
-        raise SettingsError("ISOLA_SANDBOX_NAMESPACE is not set; the chart sets it")
-    window = _number(environment, "ISOLA_EXPORTER_WINDOW_SECONDS", 86400, 30 * 86400)
+    window = number(environment, "ISOLA_EXPORTER_WINDOW_SECONDS", 86400, least=0, most=30 * 86400)
     return Settings(
-        namespace=namespace,
+        namespace=required(environment, "ISOLA_SANDBOX_NAMESPACE"),
         window=timedelta(seconds=window),
         signals=frozenset(signal for signal in SIGNALS if _exported(environment, signal)),
-        metrics_port=_number(environment, "ISOLA_METRICS_PORT", 8080, 65535),
-        health_port=_number(environment, "ISOLA_HEALTH_PORT", 8081, 65535),
-        log_level=_level(environment),
-        dev_mode=environment.get("ISOLA_DEV_MODE", "false").lower() == "true",
+        metrics_port=number(environment, "ISOLA_METRICS_PORT", 8080),
+        health_port=number(environment, "ISOLA_HEALTH_PORT", 8081),
+        log_level=level(environment),
+        dev_mode=flag(environment, "ISOLA_DEV_MODE"),
         kubeconfig=environment.get("ISOLA_KUBECONFIG", ""),
         version=environment.get("ISOLA_VERSION") or UNRELEASED,
     )
@@ -75,18 +69,3 @@ def _exported(environment: Mapping[str, str], signal: str) -> bool:
     if value not in {"otlp", "none"}:
         raise SettingsError(f"{name} is {value!r}; it must be otlp or none")
     return value == "otlp"
-
-
-def _number(environment: Mapping[str, str], name: str, default: int, most: int) -> int:
-    value = environment.get(name, str(default))
-    if not value.isdecimal() or not 0 <= int(value) <= most:
-        raise SettingsError(f"{name} is {value!r}; it must be a number up to {most}")
-    return int(value)
-
-
-def _level(environment: Mapping[str, str]) -> str:
-    value = environment.get("ISOLA_LOG_LEVEL", "info").lower()
-    value = {"warn": "warning"}.get(value, value)
-    if value not in {"debug", "info", "warning", "error"}:
-        raise SettingsError(f"ISOLA_LOG_LEVEL is {value!r}; it must be debug, info, warn or error")
-    return value

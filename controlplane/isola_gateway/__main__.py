@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import sys
 from collections.abc import Awaitable, Callable, Collection
 from datetime import UTC, datetime
@@ -13,13 +12,15 @@ from functools import partial
 from isola_gateway.admission import Admission
 from isola_gateway.app import create_app
 from isola_gateway.egress import Replicas, nowhere
-from isola_gateway.logs import configure
 from isola_gateway.metrics import Metrics
 from isola_gateway.ports import Access
 from isola_gateway.server import Server, listening_socket, raise_descriptor_limit
-from isola_gateway.settings import Settings, SettingsError, settings_from
+from isola_gateway.settings import Settings, settings_from
 from isola_gateway.sidecars import HttpSidecars, sessions
 from isola_lifecycle.naming import ROOTFS_SNAPSHOT
+from isola_process.environment import SettingsError
+from isola_process.logs import configure
+from isola_process.signals import ordered_to_stop
 from isola_store.client import KubernetesClient
 from isola_store.endpoints import serving
 from isola_store.kubernetes import KubernetesSandboxes, KubernetesSnapshots
@@ -34,10 +35,7 @@ def _now() -> datetime:
 
 
 async def _run(settings: Settings) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+    stop = ordered_to_stop()
     kubeconfig = os.environ.get("KUBECONFIG")
     async with (
         await KubernetesClient.connect(kubeconfig) as client,

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
-import signal
 import sys
 from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
@@ -15,13 +13,17 @@ import structlog
 
 from isola_lifecycle import naming
 from isola_lifecycle.durations import span
-from isola_operator import canary, probes
+from isola_operator import canary
 from isola_operator.kinds import Kinds, kinds
 from isola_operator.lease import Lease
 from isola_operator.manifests.network import joined
 from isola_operator.metrics import Metrics
-from isola_operator.settings import Settings, SettingsError, settings_from
+from isola_operator.settings import Settings, settings_from
 from isola_operator.sweep import Sweep
+from isola_process import probes
+from isola_process.environment import SettingsError
+from isola_process.logs import configure
+from isola_process.signals import ordered_to_stop
 from isola_store.client import KubernetesClient
 from isola_store.kubernetes import KubernetesSandboxes, KubernetesSnapshots
 from isola_store.records import KubernetesRecords
@@ -129,39 +131,12 @@ def _sweeps(client: KubernetesClient, settings: Settings) -> tuple[Sweep, ...]:
 async def _serve_probes(
     stack: AsyncExitStack, settings: Settings, looked_after: Kinds, metrics: Metrics
 ) -> None:
-    def exposition() -> probes.web.Response:
+    def refresh() -> None:
         metrics.count_phases(looked_after.sandboxes.list())
-        return probes.exposition(metrics.registry)
 
-    health = {
-        "/healthz": lambda: probes.status(ok=True),
-        "/readyz": lambda: probes.status(ok=looked_after.synced),
-    }
-    for routes, port in (
-        (health, settings.health_port),
-        ({"/metrics": exposition}, settings.metrics_port),
-    ):
-        runner = await probes.serve(routes, port)
-        stack.push_async_callback(runner.cleanup)
-
-
-def _configure_logs(settings: Settings) -> None:
-    renderer = (
-        structlog.dev.ConsoleRenderer()
-        if settings.dev_mode
-        else structlog.processors.JSONRenderer()
-    )
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso"),
-            structlog.processors.format_exc_info,
-            renderer,
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(
-            logging.getLevelNamesMapping()[settings.log_level.upper()]
-        ),
-    )
+    await probes.serve(stack, settings.health_port, probes.health(lambda: looked_after.synced))
+    shown = probes.metrics(metrics.registry, refresh)
+    await probes.serve(stack, settings.metrics_port, shown)
 
 
 async def main() -> int:
@@ -171,11 +146,8 @@ async def main() -> int:
     except SettingsError as error:
         print(f"isola-operator: {error}", file=sys.stderr)  # noqa: T201 - logs are not set up yet
         return 2
-    _configure_logs(settings)
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    await run(settings, stop)
+    configure(settings.log_level, dev_mode=settings.dev_mode)
+    await run(settings, ordered_to_stop())
     return 0
 
 

@@ -8,19 +8,22 @@ from dataclasses import dataclass, field
 from isola_operator import canary
 from isola_operator.manifests.job import JobSettings
 from isola_operator.manifests.network import ClusterDns, Egress
+from isola_process.environment import (
+    UNRELEASED,
+    SettingsError,
+    flag,
+    level,
+    number,
+    required,
+    whole,
+)
 from isola_store.ranges import Configured, configured_in
 
-# Of a number of seconds: some 300 years.
-_SECONDS_DIGITS = 10
+# Some 300 years.
+_MOST_SECONDS = 9_999_999_999
 
 # The further apart two changes of a sandbox are that share a door, the surer is which one is seen.
 DOORS = 256
-
-UNRELEASED = "v0.0.0-dev"
-
-
-class SettingsError(Exception):
-    """A setting is missing or wrong; the message says which, and what it should be."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,34 +110,34 @@ def settings_from(environment: Mapping[str, str]) -> Settings:
     """
     secrets = environment.get("ISOLA_IMAGE_PULL_SECRETS", "")
     return Settings(
-        namespace=_required(environment, "ISOLA_SANDBOX_NAMESPACE"),
+        namespace=required(environment, "ISOLA_SANDBOX_NAMESPACE"),
         own_namespace=environment.get("ISOLA_NAMESPACE", "isola-system"),
         identity=environment.get("ISOLA_POD_NAME", "operator"),
-        sidecar_image=_required(environment, "ISOLA_SANDBOX_SIDECAR_IMAGE"),
+        sidecar_image=required(environment, "ISOLA_SANDBOX_SIDECAR_IMAGE"),
         sidecar_pull_policy=environment.get("ISOLA_SANDBOX_SIDECAR_IMAGE_PULL_POLICY", ""),
         runtime_class=environment.get("ISOLA_RUNTIME_CLASS", "gvisor"),
         priority_class=environment.get("ISOLA_PRIORITY_CLASS", ""),
         image_pull_secrets=_names(secrets),
         node_loss_seconds=_seconds(environment, "ISOLA_NODE_LOSS_SECONDS", 60),
         record_ttl_seconds=_seconds(environment, "ISOLA_RECORD_TTL_SECONDS", 7 * 24 * 60 * 60),
-        discovery=_flag(environment, "ISOLA_RANGE_DISCOVERY"),
+        discovery=flag(environment, "ISOLA_RANGE_DISCOVERY"),
         ranges=_configured_ranges(environment),
         cluster_dns=_cluster_dns(environment),
         own_address=environment.get("ISOLA_POD_IP", ""),
         egress_service=environment.get("ISOLA_EGRESS_SERVICE", ""),
         egress=_egress(environment),
-        admission_policies=_flag(environment, "ISOLA_ADMISSION_POLICIES"),
+        admission_policies=flag(environment, "ISOLA_ADMISSION_POLICIES"),
         gate_seconds=_seconds(environment, "ISOLA_GATE_SECONDS", 0),
-        canary_port=_port(environment, "ISOLA_CANARY_PORT", 8089),
+        canary_port=number(environment, "ISOLA_CANARY_PORT", 8089, least=0),
         canary_service=environment.get("ISOLA_CANARY_SERVICE", ""),
         door_ports=_door_ports(environment),
         own_labels=_labels(environment, "ISOLA_LABELS", "app.kubernetes.io/component=operator"),
         api_canaries=canary.api_server(environment),
-        metrics_port=_port(environment, "ISOLA_METRICS_PORT", 8080),
-        health_port=_port(environment, "ISOLA_HEALTH_PORT", 8081),
-        leader_election=_flag(environment, "ISOLA_LEADER_ELECTION"),
-        log_level=_level(environment),
-        dev_mode=_flag(environment, "ISOLA_DEV_MODE"),
+        metrics_port=number(environment, "ISOLA_METRICS_PORT", 8080),
+        health_port=number(environment, "ISOLA_HEALTH_PORT", 8081),
+        leader_election=flag(environment, "ISOLA_LEADER_ELECTION"),
+        log_level=level(environment),
+        dev_mode=flag(environment, "ISOLA_DEV_MODE"),
         kubeconfig=environment.get("ISOLA_KUBECONFIG", ""),
         snapshots=_snapshots(environment),
         staging_root=_staging_root(environment),
@@ -162,7 +165,7 @@ def _egress(environment: Mapping[str, str]) -> Egress:
     return Egress(
         namespace=environment.get("ISOLA_NAMESPACE", "isola-system"),
         labels=_labels(environment, "ISOLA_EGRESS_LABELS", "app.kubernetes.io/component=egress"),
-        ports=tuple(_number("ISOLA_EGRESS_PORTS", text) for text in ports),
+        ports=tuple(whole("ISOLA_EGRESS_PORTS", text) for text in ports),
     )
 
 
@@ -175,32 +178,32 @@ def _labels(environment: Mapping[str, str], name: str, example: str) -> Mapping[
 
 
 def _snapshots(environment: Mapping[str, str]) -> JobSettings:
-    if not _flag(environment, "ISOLA_ROOTFSSNAPSHOT_ENABLED"):
+    if not flag(environment, "ISOLA_ROOTFSSNAPSHOT_ENABLED"):
         return JobSettings()
     secrets = environment.get("ISOLA_IMAGE_PULL_SECRETS", "")
     defaults = JobSettings()
     return JobSettings(
-        namespace=_required(environment, "ISOLA_NODE_NAMESPACE"),
-        sandbox_namespace=_required(environment, "ISOLA_SANDBOX_NAMESPACE"),
-        image=_required(environment, "ISOLA_SNAPSHOT_UPLOADER_IMAGE"),
+        namespace=required(environment, "ISOLA_NODE_NAMESPACE"),
+        sandbox_namespace=required(environment, "ISOLA_SANDBOX_NAMESPACE"),
+        image=required(environment, "ISOLA_SNAPSHOT_UPLOADER_IMAGE"),
         pull_policy=environment.get("ISOLA_SNAPSHOT_UPLOADER_IMAGE_PULL_POLICY", ""),
         image_pull_secrets=_names(secrets),
         service_account=environment.get("ISOLA_ROOTFSSNAPSHOT_SERVICE_ACCOUNT", "default"),
-        bucket_url=_required(environment, "ISOLA_ROOTFSSNAPSHOT_BUCKET_URL"),
+        bucket_url=required(environment, "ISOLA_ROOTFSSNAPSHOT_BUCKET_URL"),
         credentials_secret=environment.get("ISOLA_ROOTFSSNAPSHOT_CREDENTIAL_SECRET", ""),
         runsc=environment.get("ISOLA_GVISOR_RUNSC_PATH") or defaults.runsc,
         runsc_root=environment.get("ISOLA_GVISOR_RUNSC_ROOT") or defaults.runsc_root,
         archive_limit=environment.get("ISOLA_ROOTFSSNAPSHOT_ARCHIVE_LIMIT")
         or defaults.archive_limit,
-        log_level=_level(environment),
+        log_level=level(environment),
         priority_class=environment.get("ISOLA_SNAPSHOT_PRIORITY_CLASS", ""),
     )
 
 
 def _staging_root(environment: Mapping[str, str]) -> str:
-    if not _flag(environment, "ISOLA_ROOTFSSNAPSHOT_ENABLED"):
+    if not flag(environment, "ISOLA_ROOTFSSNAPSHOT_ENABLED"):
         return ""
-    root = _required(environment, "ISOLA_ROOTFSSNAPSHOT_STAGING_ROOT")
+    root = required(environment, "ISOLA_ROOTFSSNAPSHOT_STAGING_ROOT")
     if not root.startswith("/"):
         raise SettingsError(
             f"ISOLA_ROOTFSSNAPSHOT_STAGING_ROOT is {root!r}; it must be a path on the nodes, from /"
@@ -212,45 +215,10 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(filter(None, (name.strip() for name in text.split(","))))
 
 
-def _required(environment: Mapping[str, str], name: str) -> str:
-    value = environment.get(name, "").strip()
-    if not value:
-        raise SettingsError(f"{name} is not set; the chart sets it, see chart/README.md")
-    return value
-
-
 def _door_ports(environment: Mapping[str, str]) -> tuple[int, ...]:
-    first = _port(environment, "ISOLA_DOOR_PORT", 0)
+    first = number(environment, "ISOLA_DOOR_PORT", 0, least=0)
     return tuple(range(first, first + DOORS)) if first else ()
 
 
-def _port(environment: Mapping[str, str], name: str, default: int) -> int:
-    return _number(name, environment.get(name, str(default)))
-
-
-def _number(name: str, value: str) -> int:
-    if not value.isdecimal() or not 0 <= int(value) <= 65535:  # noqa: PLR2004 - TCP's own limit
-        raise SettingsError(f"{name} is {value!r}; it must be a port number")
-    return int(value)
-
-
 def _seconds(environment: Mapping[str, str], name: str, default: int) -> int:
-    value = environment.get(name, str(default))
-    if not value.isdecimal() or len(value) > _SECONDS_DIGITS:
-        raise SettingsError(f"{name} is {value!r}; it must be a whole number of seconds")
-    return int(value)
-
-
-def _flag(environment: Mapping[str, str], name: str) -> bool:
-    value = environment.get(name, "false").lower()
-    if value not in {"true", "false"}:
-        raise SettingsError(f"{name} is {value!r}; it must be true or false")
-    return value == "true"
-
-
-def _level(environment: Mapping[str, str]) -> str:
-    value = environment.get("ISOLA_LOG_LEVEL", "info").lower()
-    value = {"warn": "warning"}.get(value, value)
-    if value not in {"debug", "info", "warning", "error"}:
-        raise SettingsError(f"ISOLA_LOG_LEVEL is {value!r}; it must be debug, info, warn or error")
-    return value
+    return number(environment, name, default, least=0, most=_MOST_SECONDS)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
-import signal
 import sys
 from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
@@ -15,8 +13,6 @@ from typing import Any
 import dns.asyncresolver
 import dns.resolver
 import structlog
-from aiohttp import web
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from isola_egress.control import Control
 from isola_egress.directory import Directory
@@ -26,8 +22,12 @@ from isola_egress.metrics import Metrics
 from isola_egress.nameserver import Nameserver
 from isola_egress.passages import Passages
 from isola_egress.refusals import Ledger
-from isola_egress.settings import Settings, SettingsError, settings_from
+from isola_egress.settings import Settings, settings_from
 from isola_egress.upstream import Address, Upstream, is_blocked
+from isola_process import probes
+from isola_process.environment import SettingsError
+from isola_process.logs import configure
+from isola_process.signals import ordered_to_stop
 from isola_store.client import KubernetesClient
 from isola_store.ranges import ClusterRanges, cluster_ranges
 
@@ -109,28 +109,12 @@ async def _serve_own(
     metrics: Metrics,
     control: Control,
 ) -> None:
-    async def healthy(_: web.Request) -> web.Response:
-        return web.json_response({"status": "ok"})
-
-    async def ready(_: web.Request) -> web.Response:
-        word, code = ("ok", 200) if is_ready() else ("not ready", 503)
-        return web.json_response({"status": word}, status=code)
-
-    async def exposition(_: web.Request) -> web.Response:
-        headers = {"Content-Type": CONTENT_TYPE_LATEST}
-        return web.Response(body=generate_latest(metrics.registry), headers=headers)
-
     for routes, port in (
-        ([web.get("/healthz", healthy), web.get("/readyz", ready)], settings.health_port),
-        ([web.get("/metrics", exposition)], settings.metrics_port),
+        (probes.health(is_ready), settings.health_port),
+        (probes.metrics(metrics.registry), settings.metrics_port),
         (control.routes(), settings.control_port),
     ):
-        app = web.Application()
-        app.router.add_routes(routes)
-        runner = web.AppRunner(app, access_log=None)
-        await runner.setup()
-        stack.push_async_callback(runner.cleanup)
-        await web.TCPSite(runner, port=port).start()
+        await probes.serve(stack, port, routes)
 
 
 def _resolver(settings: Settings) -> dns.asyncresolver.Resolver:
@@ -145,25 +129,6 @@ def _blocked(ranges: ClusterRanges) -> Callable[[Address], bool]:
     return lambda address: bool(ranges.unknown()) or is_blocked(address, ranges.blocked())
 
 
-def _configure_logs(settings: Settings) -> None:
-    renderer = (
-        structlog.dev.ConsoleRenderer()
-        if settings.dev_mode
-        else structlog.processors.JSONRenderer()
-    )
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso"),
-            structlog.processors.format_exc_info,
-            renderer,
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(
-            logging.getLevelNamesMapping()[settings.log_level.upper()]
-        ),
-    )
-
-
 async def main() -> int:
     """Run until SIGTERM or SIGINT; return the exit code."""
     try:
@@ -171,11 +136,8 @@ async def main() -> int:
     except SettingsError as error:
         print(f"isola-egress: {error}", file=sys.stderr)  # noqa: T201 - logs are not set up yet
         return 2
-    _configure_logs(settings)
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    await run(settings, stop)
+    configure(settings.log_level, dev_mode=settings.dev_mode)
+    await run(settings, ordered_to_stop())
     return 0
 
 

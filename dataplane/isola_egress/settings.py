@@ -7,17 +7,20 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 
 from isola_lifecycle.naming import EGRESS_CONTROL_PORT
+from isola_process.environment import (
+    UNRELEASED,
+    SettingsError,
+    flag,
+    level,
+    number,
+    required,
+    whole,
+)
 from isola_store.ranges import Configured, configured_in
-
-UNRELEASED = "v0.0.0-dev"
 
 # High ones: those that lists may name are listened on too.
 METRICS_PORT, HEALTH_PORT = 10040, 10041
 DNS_PORT = 53
-
-
-class SettingsError(Exception):
-    """A setting is missing or wrong; the message says which, and what it should be."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,36 +74,29 @@ def settings_from(environment: Mapping[str, str]) -> Settings:
     Raises:
         SettingsError: One is missing or malformed.
     """
-    ports = _required(environment, "ISOLA_EGRESS_PORTS")
+    ports = required(environment, "ISOLA_EGRESS_PORTS")
     return Settings(
-        namespace=_required(environment, "ISOLA_SANDBOX_NAMESPACE"),
-        own_namespace=_required(environment, "ISOLA_NAMESPACE"),
-        service=_required(environment, "ISOLA_EGRESS_SERVICE"),
-        addresses=_addresses("ISOLA_POD_IPS", _required(environment, "ISOLA_POD_IPS")),
-        ports=tuple(_number("ISOLA_EGRESS_PORTS", text, 65535) for text in ports.split(",")),
-        dns_port=_given(environment, "ISOLA_EGRESS_DNS_PORT", DNS_PORT, 65535),
-        most_connections=_given(environment, "ISOLA_EGRESS_CONNECTIONS", 256, 10_000),
-        idle_seconds=_given(environment, "ISOLA_EGRESS_IDLE_SECONDS", 900, 86400),
-        discovery=environment.get("ISOLA_RANGE_DISCOVERY", "false").lower() == "true",
+        namespace=required(environment, "ISOLA_SANDBOX_NAMESPACE"),
+        own_namespace=required(environment, "ISOLA_NAMESPACE"),
+        service=required(environment, "ISOLA_EGRESS_SERVICE"),
+        addresses=_addresses("ISOLA_POD_IPS", required(environment, "ISOLA_POD_IPS")),
+        ports=tuple(whole("ISOLA_EGRESS_PORTS", text) for text in ports.split(",")),
+        dns_port=number(environment, "ISOLA_EGRESS_DNS_PORT", DNS_PORT),
+        most_connections=number(environment, "ISOLA_EGRESS_CONNECTIONS", 256, most=10_000),
+        idle_seconds=number(environment, "ISOLA_EGRESS_IDLE_SECONDS", 900, most=86400),
+        discovery=flag(environment, "ISOLA_RANGE_DISCOVERY"),
         ranges=_ranges(environment),
         nameservers=_addresses(
             "ISOLA_EGRESS_NAMESERVERS", environment.get("ISOLA_EGRESS_NAMESERVERS", "")
         ),
-        metrics_port=_given(environment, "ISOLA_METRICS_PORT", METRICS_PORT, 65535),
-        health_port=_given(environment, "ISOLA_HEALTH_PORT", HEALTH_PORT, 65535),
-        control_port=_given(environment, "ISOLA_EGRESS_CONTROL_PORT", EGRESS_CONTROL_PORT, 65535),
-        log_level=_level(environment),
-        dev_mode=environment.get("ISOLA_DEV_MODE", "false").lower() == "true",
+        metrics_port=number(environment, "ISOLA_METRICS_PORT", METRICS_PORT),
+        health_port=number(environment, "ISOLA_HEALTH_PORT", HEALTH_PORT),
+        control_port=number(environment, "ISOLA_EGRESS_CONTROL_PORT", EGRESS_CONTROL_PORT),
+        log_level=level(environment),
+        dev_mode=flag(environment, "ISOLA_DEV_MODE"),
         kubeconfig=environment.get("ISOLA_KUBECONFIG", ""),
         version=environment.get("ISOLA_VERSION") or UNRELEASED,
     )
-
-
-def _required(environment: Mapping[str, str], name: str) -> str:
-    value = environment.get(name, "").strip()
-    if not value:
-        raise SettingsError(f"{name} is not set; the chart sets it, see chart/README.md")
-    return value
 
 
 def _ranges(environment: Mapping[str, str]) -> Configured:
@@ -115,21 +111,3 @@ def _addresses(name: str, value: str) -> tuple[str, ...]:
         return tuple(str(ip_address(text.strip())) for text in value.split(",") if text.strip())
     except ValueError as error:
         raise SettingsError(f"{name} is {value!r}; it must hold addresses") from error
-
-
-def _given(environment: Mapping[str, str], name: str, default: int, most: int) -> int:
-    return _number(name, environment.get(name, str(default)), most)
-
-
-def _number(name: str, text: str, most: int) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= most:
-        raise SettingsError(f"{name} holds {text!r}; it must be a number from 1 to {most}")
-    return int(text)
-
-
-def _level(environment: Mapping[str, str]) -> str:
-    value = environment.get("ISOLA_LOG_LEVEL", "info").lower()
-    value = {"warn": "warning"}.get(value, value)
-    if value not in {"debug", "info", "warning", "error"}:
-        raise SettingsError(f"ISOLA_LOG_LEVEL is {value!r}; it must be debug, info, warn or error")
-    return value

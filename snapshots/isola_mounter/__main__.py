@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
-import logging
 import os
-import signal
 import sys
 import time
 from collections.abc import Callable
@@ -27,9 +25,12 @@ from isola_mounter.folders import Folders
 from isola_mounter.metrics import Metrics
 from isola_mounter.mounter import Mounter
 from isola_mounter.pods import SandboxPod, decode_pod
-from isola_mounter.probes import serve_metrics, serve_probes
-from isola_mounter.settings import Settings, SettingsError, settings_from
+from isola_mounter.settings import Settings, settings_from
 from isola_mounter.staging import SandboxJournal, Stager
+from isola_process import probes
+from isola_process.environment import SettingsError
+from isola_process.logs import configure
+from isola_process.signals import ordered_to_stop
 from isola_store.client import KubernetesClient
 from isola_store.kubernetes import KubernetesSandboxes
 from isola_store.reflector import Reflector, snapshot_reflector
@@ -58,8 +59,9 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         pods = _pods(client, settings)
         snapshots = snapshot_reflector(client, settings.namespace)
         metrics = Metrics()
-        await serve_probes(stack, settings.health_port, lambda: pods.synced and snapshots.synced)
-        await serve_metrics(stack, settings.metrics_port, metrics.registry)
+        ready = probes.health(lambda: pods.synced and snapshots.synced)
+        await probes.serve(stack, settings.health_port, ready)
+        await probes.serve(stack, settings.metrics_port, probes.metrics(metrics.registry))
         await _alone(stack, settings.folder)
         changes = Changes()
         snapshots.subscribe(lambda _: changes.happened())
@@ -126,29 +128,12 @@ async def _alone(stack: AsyncExitStack, folder: Path) -> None:
             return
 
 
-def _configure_logs(level: str) -> None:
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso"),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(default=str),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(
-            logging.getLevelNamesMapping()[level.upper()]
-        ),
-    )
-
-
 async def main() -> int:
     """Run until SIGTERM or SIGINT; return the exit code."""
     try:
         settings = settings_from(os.environ)
-        _configure_logs(settings.log_level)
-        stop = asyncio.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        await run(settings, stop)
+        configure(settings.log_level)
+        await run(settings, ordered_to_stop())
     except (SettingsError, AddressError) as error:
         print(f"isola-mounter: {error}", file=sys.stderr)  # noqa: T201 - for whoever set it up
         return 2

@@ -6,13 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from isola_process.environment import SettingsError, level, number, required
 from isola_rest.quantities import QuantityError, parse
-
-_LEVELS = {"debug", "info", "warning", "error"}
-
-
-class SettingsError(Exception):
-    """A setting is missing or wrong; the message says which, and what it should be."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,28 +46,21 @@ def settings_from(environment: Mapping[str, str]) -> Settings:
         SettingsError: One is missing or malformed.
     """
     return Settings(
-        namespace=_required(environment, "ISOLA_SANDBOX_NAMESPACE"),
-        node=_required(environment, "ISOLA_NODE_NAME"),
-        bucket_url=_required(environment, "ISOLA_BUCKET_URL"),
-        folder=Path(_required(environment, "ISOLA_MOUNTER_FOLDER")),
+        namespace=required(environment, "ISOLA_SANDBOX_NAMESPACE"),
+        node=required(environment, "ISOLA_NODE_NAME"),
+        bucket_url=required(environment, "ISOLA_BUCKET_URL"),
+        folder=Path(required(environment, "ISOLA_MOUNTER_FOLDER")),
         cache_bytes=_bytes(environment, "ISOLA_MOUNTER_CACHE_LIMIT"),
-        silence_seconds=_number(environment, "ISOLA_BUCKET_SILENCE_SECONDS", "10"),
-        metrics_port=_number(environment, "ISOLA_METRICS_PORT", "8080"),
-        health_port=_number(environment, "ISOLA_HEALTH_PORT", "8081"),
-        log_level=_level(environment),
+        silence_seconds=number(environment, "ISOLA_BUCKET_SILENCE_SECONDS", 10),
+        metrics_port=number(environment, "ISOLA_METRICS_PORT", 8080),
+        health_port=number(environment, "ISOLA_HEALTH_PORT", 8081),
+        log_level=level(environment),
         kubeconfig=environment.get("ISOLA_KUBECONFIG", ""),
     )
 
 
-def _required(environment: Mapping[str, str], name: str) -> str:
-    value = environment.get(name, "").strip()
-    if not value:
-        raise SettingsError(f"{name} is not set; the chart sets it, see chart/README.md")
-    return value
-
-
 def _bytes(environment: Mapping[str, str], name: str) -> int:
-    text = _required(environment, name)
+    text = required(environment, name)
     try:
         amount = int(parse(text).amount)
     except QuantityError as error:
@@ -80,18 +68,3 @@ def _bytes(environment: Mapping[str, str], name: str) -> int:
     if amount < 1:
         raise SettingsError(f"{name} is {text!r}; it must be more than nothing, such as 10Gi")
     return amount
-
-
-def _number(environment: Mapping[str, str], name: str, default: str) -> int:
-    value = environment.get(name, default)
-    if not value.isdecimal() or not 1 <= int(value) <= 65535:  # noqa: PLR2004 - TCP's own limit
-        raise SettingsError(f"{name} is {value!r}; it must be a whole number from 1 to 65535")
-    return int(value)
-
-
-def _level(environment: Mapping[str, str]) -> str:
-    value = environment.get("ISOLA_LOG_LEVEL", "info").lower()
-    value = {"warn": "warning"}.get(value, value)
-    if value not in _LEVELS:
-        raise SettingsError(f"ISOLA_LOG_LEVEL is {value!r}; it must be debug, info, warn or error")
-    return value

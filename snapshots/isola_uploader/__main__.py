@@ -14,7 +14,6 @@ said is in the log, that something failed included.
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import signal
 import sys
@@ -30,6 +29,8 @@ from isola_bucket.errors import AddressError, BucketError
 from isola_bucket.port import Bucket
 from isola_lifecycle import naming
 from isola_lifecycle.errors import LifecycleError, NotFoundError
+from isola_process.environment import SettingsError
+from isola_process.logs import configure
 from isola_store.client import KubernetesClient
 from isola_store.kubernetes import KubernetesSnapshots
 from isola_uploader import manifest
@@ -39,7 +40,7 @@ from isola_uploader.expiry import Sweeper
 from isola_uploader.inventory import lines
 from isola_uploader.journal import Journal, journal_of
 from isola_uploader.removal import Remover
-from isola_uploader.settings import Settings, SettingsError
+from isola_uploader.settings import Settings
 from isola_uploader.upload import Uploader
 
 
@@ -135,26 +136,10 @@ async def run(command: str, settings: Settings) -> None:
     await task
 
 
-def _configure_logs(level: str) -> None:
-    # To standard error: standard output is for results.
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso"),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(default=str),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(
-            logging.getLevelNamesMapping()[level.upper()]
-        ),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )
-
-
 def main(command: str, settings: Settings) -> int:
     """Run a command and return the exit code: 2 for what a run again would not mend."""
     try:
-        _configure_logs(settings.log_level)
+        configure(settings.log_level, to=sys.stderr)  # standard output is for results
         if command == "capture":
             run_capture(settings)
         else:

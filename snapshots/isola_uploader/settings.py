@@ -6,14 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from isola_process.environment import SettingsError, flag, level
 from isola_uploader.capture import Order
 from isola_uploader.runsc import Runsc
-
-_LEVELS = {"debug", "info", "warning", "error"}
-
-
-class SettingsError(Exception):
-    """A setting is missing or wrong; the message says which, and what it should be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +52,7 @@ class Settings:
     @property
     def log_level(self) -> str:
         """Return debug, info, warning or error."""
-        level = self.environment.get("ISOLA_LOG_LEVEL", "info").lower()
-        level = {"warn": "warning"}.get(level, level)
-        if level not in _LEVELS:
-            raise SettingsError(
-                f"ISOLA_LOG_LEVEL is {level!r}; it must be debug, info, warn or error"
-            )
-        return level
+        return level(self.environment)
 
     @property
     def namespace(self) -> str:
@@ -94,7 +83,7 @@ class Settings:
             container=self._needed("ISOLA_CONTAINER_ID"),
             folder=self.folder,
             limit_bytes=self._number("ISOLA_ARCHIVE_LIMIT_BYTES"),
-            pause=self.environment.get("ISOLA_PAUSE", "false").lower() == "true",
+            pause=flag(self.environment, "ISOLA_PAUSE"),
             limit_seconds=self._number("ISOLA_CAPTURE_SECONDS"),
         )
 

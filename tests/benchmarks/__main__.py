@@ -1,7 +1,7 @@
 """Figures of one run on the local cluster, as ratios against what Kubernetes alone does.
 
     make bench                                    # everything
-    python tests/benchmarks [life|network|transfer|crowd|snapshots|fleet|cost|client] ...
+    python tests/benchmarks [life|network|history|transfer|crowd|snapshots|fleet|cost|client] ...
 
 `fleet`, `cost` and `client` need no cluster.
 
@@ -16,7 +16,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks import client, cost, crowd, fleet, life, network, snapshots, transfer
+from benchmarks import client, cost, crowd, fleet, history, life, network, snapshots, transfer
 from benchmarks.figures import machine
 from support.cluster import up
 
@@ -24,6 +24,7 @@ from support.cluster import up
 BENCHMARKS = {
     "life": life.measure,
     "network": network.measure,
+    "history": history.measure,
     "transfer": transfer.measure,
     "crowd": crowd.measure,
     "snapshots": snapshots.measure,

@@ -9,16 +9,15 @@ milliseconds are a smaller part. Everything runs on one machine, the collector t
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import statistics
 import time
-from collections import defaultdict
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
 from benchmarks.alone import Alone, Running, alone, children, processor_seconds, until
+from benchmarks.weighing import weighing
 from isola_store.kubernetes import sandboxes_path
 from isola_store.records import records_path
 from support.collector import Collector
@@ -32,6 +31,8 @@ LOAD_SECONDS = 5.0
 
 BODY = {"podTemplate": {"containers": [{"image": "python:3.13"}]}, "timeoutSeconds": 300}
 SERVERS = ("etcd", "kube-apiserver")
+SANDBOXES, RECORDS = sandboxes_path(NAMESPACE), records_path(NAMESPACE)
+COLLECTIONS = (SANDBOXES, PODS, RECORDS)
 
 
 @dataclass
@@ -83,20 +84,21 @@ async def _block(there: Alone, gateway: Running, *, history: bool) -> Block:
         operator = await stack.enter_async_context(there.operator(module))
         exporter = await stack.enter_async_context(_exporting(there)) if history else None
         await operator.until_ready()
-        sizes = await stack.enter_async_context(_weighing(there))
+        sizes = await stack.enter_async_context(weighing(there.client, COLLECTIONS))
         busy = _Busy([*map(children().__getitem__, SERVERS), operator.number, gateway.number])
         aside = _Busy([exporter[0].number] if exporter else [])
         received = exporter[1].received_bytes if exporter else 0
         block = Block()
         for _ in range(LIVES):
             block.starts.append(await _life(gateway))
-        block.processor, block.exporter = busy.seconds / LIVES, aside.seconds / LIVES
+        block.processor = busy.seconds / LIVES
         if exporter:
-            await until(lambda: _delivered(exporter[0]))
+            await until(lambda: _delivered(exporter[0]), every=0.5)  # asking costs it something
+            block.exporter = aside.seconds / LIVES
             block.exported = (exporter[1].received_bytes - received) / LIVES
         block.written = sum(sizes.values()) / LIVES
-        block.log = sizes[sandboxes_path(NAMESPACE)] / LIVES
-        block.kept = sizes[records_path(NAMESPACE)] / LIVES
+        block.log = sizes[SANDBOXES] / LIVES
+        block.kept = sizes[RECORDS] / LIVES
         block.rate = await _load(gateway)
         return block
 
@@ -176,32 +178,6 @@ async def _exporting(there: Alone) -> AsyncGenerator[tuple[Running, Collector]]:
             yield exporter, collector
     finally:
         collector.kill()
-
-
-@asynccontextmanager
-async def _weighing(there: Alone) -> AsyncGenerator[Mapping[str, int]]:
-    """Yield bytes of what is written from now on, by the path of its collection."""
-    sizes: defaultdict[str, int] = defaultdict(int)
-
-    async def weigh(path: str, version: str) -> None:
-        query = {"resourceVersion": version}
-        async for event in there.client.watch(path, query, timeout_seconds=3600):
-            if event["type"] != "DELETED":
-                sizes[path] += len(json.dumps(event["object"], separators=(",", ":")))
-
-    paths = (sandboxes_path(NAMESPACE), PODS, records_path(NAMESPACE))
-    versions = [(await there.client.request("GET", path))["metadata"] for path in paths]
-    watches = [
-        asyncio.create_task(weigh(path, version["resourceVersion"]))
-        for path, version in zip(paths, versions, strict=True)
-    ]
-    try:
-        yield sizes
-    finally:
-        for watch in watches:
-            watch.cancel()
-            with suppress(asyncio.CancelledError):
-                await watch
 
 
 def _show(with_history: Sequence[Block], without: Sequence[Block]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from datetime import timedelta
 from ipaddress import ip_network
 from typing import TYPE_CHECKING
@@ -201,9 +200,8 @@ def test_what_sandboxes_connect_to_is_what_the_way_out_listens_on(chart: Chart) 
 def test_both_accept_every_level_of_the_schema(chart: Chart, level: str) -> None:
     logs = {"logging": {"level": level, "devMode": True}}
     manifests = chart.render({"operator": logs, "apiGateway": logs})
-    number = logging.getLevelNamesMapping()[level.upper()]
-    assert logging.getLevelNamesMapping()[operator(manifests).log_level.upper()] == number
-    assert gateway(manifests).log_level == number
+    name = {"warn": "warning"}.get(level, level)
+    assert (operator(manifests).log_level, gateway(manifests).log_level) == (name, name)
     assert operator(manifests).dev_mode
     assert gateway(manifests).dev_mode
 

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from isola_egress.settings import SettingsError, settings_from
+from isola_egress.settings import settings_from
+from isola_process.environment import SettingsError
 
 GIVEN = {
     "ISOLA_SANDBOX_NAMESPACE": "isola-sandboxes",

@@ -7,7 +7,8 @@ from datetime import timedelta
 import pytest
 
 from isola_exporter.metrics import METRICS
-from isola_exporter.settings import Settings, SettingsError, settings_from
+from isola_exporter.settings import Settings, settings_from
+from isola_process.environment import SettingsError
 from support.toolchain import ROOT
 
 NEEDED = {"ISOLA_SANDBOX_NAMESPACE": "sandboxes"}

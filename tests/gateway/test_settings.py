@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import subprocess
 import sys
@@ -10,14 +9,15 @@ import sys
 import pytest
 
 from isola_gateway.admission import Limits
-from isola_gateway.settings import Settings, SettingsError, settings_from
+from isola_gateway.settings import Settings, settings_from
+from isola_process.environment import SettingsError
 
 NAMESPACE = {"ISOLA_SANDBOX_NAMESPACE": "isola-sandboxes"}
 
 
 def test_only_the_namespace_has_no_default() -> None:
     assert settings_from(NAMESPACE) == Settings(
-        namespace="isola-sandboxes", port=8080, log_level=logging.INFO, dev_mode=False
+        namespace="isola-sandboxes", port=8080, log_level="info", dev_mode=False
     )
 
 
@@ -34,7 +34,7 @@ def test_everything_can_be_set() -> None:
     assert settings_from(environment) == Settings(
         namespace="isola-sandboxes",
         port=9090,
-        log_level=logging.DEBUG,
+        log_level="debug",
         dev_mode=True,
         ui=False,
         version="v1.2.3",

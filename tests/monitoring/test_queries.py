@@ -1,5 +1,6 @@
 """Every query of the dashboards and every alert, on a real Prometheus that scraped a real run: all
-three components as processes, on a real API server, while sandboxes start, fail and end."""
+three components as processes, on a real API server, while sandboxes start, fail and end. What is no
+Prometheus' query is asked of what the exporter sent to a real collector meanwhile."""
 
 from __future__ import annotations
 
@@ -20,8 +21,10 @@ import pytest
 
 from isola_lifecycle.errors import LifecycleError
 from isola_store.client import KubernetesClient
+from support.collector import Collector, attributes
 from support.kubelet import Kubelet
 from support.kubernetes_server import NAMESPACE, ApiServer, free_port
+from support.logql import select
 from support.prometheus import Prometheus, scraping
 from support.toolchain import ROOT
 
@@ -31,13 +34,13 @@ DASHBOARDS = sorted((ROOT / "chart" / "files" / "dashboards").glob("*.json"))
 ALERTS = ROOT / "chart" / "files" / "alerts.yaml"
 
 
-def queries() -> Iterator[Any]:
+def queries(source: str = "prometheus", field: str = "expr") -> Iterator[Any]:
     for path in DASHBOARDS:
         for panel in json.loads(path.read_text())["panels"]:
             for target in panel["targets"]:
-                if target["datasource"]["type"] == "prometheus":
+                if target["datasource"]["type"] == source:
                     name = f"{path.stem}: {panel['title']} ({target['refId']})"
-                    yield pytest.param(target["expr"], id=name)
+                    yield pytest.param(target[field], id=name)
 
 
 @contextmanager
@@ -57,13 +60,20 @@ def process(module: str, log: Path, **environment: str) -> Generator[subprocess.
 
 
 @pytest.fixture(scope="module")
+def collector(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collector]:
+    made = Collector(tmp_path_factory.mktemp("collector"))
+    made.start()
+    yield made
+    made.kill()
+
+
+@pytest.fixture(scope="module")
 def prometheus(
-    api_server: ApiServer, tmp_path_factory: pytest.TempPathFactory
+    api_server: ApiServer, collector: Collector, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Prometheus]:
     folder = tmp_path_factory.mktemp("monitoring")
     operator, gateway, exporter = (free_port() for _ in range(3))
     kubeconfig = str(api_server.kubeconfig)
-    none = {f"OTEL_{signal}_EXPORTER": "none" for signal in ("TRACES", "LOGS", "METRICS")}
     jobs = {"operator": operator, "api-gateway": gateway, "exporter": exporter}
     with ExitStack() as stack:
         stack.enter_context(
@@ -91,7 +101,8 @@ def prometheus(
                 ISOLA_KUBECONFIG=kubeconfig,
                 ISOLA_METRICS_PORT=str(exporter),
                 ISOLA_HEALTH_PORT=str(free_port()),
-                **none,
+                OTEL_EXPORTER_OTLP_ENDPOINT=collector.endpoint,
+                OTEL_METRICS_EXPORTER="none",
             )
         )
         made = stack.enter_context(scraping(folder, jobs, [ALERTS]))
@@ -167,6 +178,51 @@ def test_a_panel_shows_data(prometheus: Prometheus, query: str) -> None:
     series = prometheus.query(query)
     assert series
     assert any(each["value"][1] != "NaN" for each in series), series
+
+
+@pytest.fixture(scope="module")
+def sandbox(prometheus: Prometheus, collector: Collector) -> str:  # noqa: ARG001 - the day is over
+    """The UID of a sandbox that is gone, of which everything has arrived."""
+
+    def lives() -> list[str]:
+        spans = (attributes(s) | {"name": s["name"]} for s in collector.spans())
+        return [str(s["isola.sandbox.uid"]) for s in spans if s["name"] == "sandbox"]
+
+    until(lambda: len(lives()) >= 3)
+    return lives()[0]
+
+
+def as_entered(query: str, sandbox: str) -> str:
+    """Return a query after somebody has entered what the dashboard's text box asks for."""
+    return query.replace("$trace", sandbox.replace("-", ""))
+
+
+@pytest.mark.parametrize("query", list(queries("tempo", "query")))
+def test_the_trace_that_a_panel_asks_for_is_the_life(
+    collector: Collector, sandbox: str, query: str
+) -> None:
+    asked = as_entered(query, sandbox)
+    # A query that is hexadecimal and nothing else is, to Grafana, the id of a trace for Tempo.
+    assert re.fullmatch("[0-9a-f]{32}", asked)
+    spans = list({span["spanId"]: span for span in collector.spans()}.values())
+    found = [span for span in spans if span["traceId"] == asked]
+    assert len({span["traceId"] for span in spans}) >= 3
+    assert found == [s for s in spans if attributes(s)["isola.sandbox.uid"] == sandbox]
+    assert {"sandbox", "Pending", "Running", "Terminating"} <= {span["name"] for span in found}
+    ids = {span["spanId"] for span in found}
+    assert [s["name"] for s in found if s.get("parentSpanId", "") not in ids] == ["sandbox"]
+
+
+@pytest.mark.parametrize("query", list(queries("loki")))
+def test_the_lines_that_a_panel_asks_for_are_the_log(
+    collector: Collector, sandbox: str, query: str
+) -> None:
+    selected = map(attributes, select(as_entered(query, sandbox), collector.logs()))
+    found = {(told["isola.sandbox.uid"], told["isola.sequence"]): told for told in selected}
+    assert found
+    assert list(found) == [(sandbox, number) for number in range(1, len(found) + 1)]
+    types = [told["isola.type"] for told in found.values()]
+    assert (types[0], types[-1]) == ("Accepted", "Terminated")
 
 
 def test_starts_are_dots_that_lead_to_traces(prometheus: Prometheus) -> None:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from isola_mounter.settings import SettingsError, settings_from
+from isola_mounter.settings import settings_from
+from isola_process.environment import SettingsError
 
 NEEDED = {
     "ISOLA_SANDBOX_NAMESPACE": "ns",

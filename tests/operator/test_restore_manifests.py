@@ -15,7 +15,8 @@ from isola_operator.credentials import Credentials
 from isola_operator.manifests.faults import faults
 from isola_operator.manifests.pod import PodSettings, build
 from isola_operator.pods import decode_pod
-from isola_operator.settings import SettingsError, settings_from
+from isola_operator.settings import settings_from
+from isola_process.environment import SettingsError
 from isola_store.port import Sandbox
 
 UID = "11111111-1111-4111-8111-111111111111"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from isola_operator.settings import SettingsError, settings_from
+from isola_operator.settings import settings_from
+from isola_process.environment import SettingsError
 
 NEEDED = {"ISOLA_SANDBOX_NAMESPACE": "ns", "ISOLA_SANDBOX_SIDECAR_IMAGE": "sidecar:1"}
 

@@ -8,7 +8,7 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -94,6 +94,13 @@ class Collector:
         """Yield every log record received, likewise."""
         return (item for kind, item in self._items(self._messages(0)) if kind == RECORD)
 
+    def logs(self) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+        """Yield every log record received with the resource that it came from, likewise."""
+        for message in self._messages(0):
+            for whole in message.get("resourceLogs", ()):
+                for scope in whole["scopeLogs"]:
+                    yield from ((whole["resource"], record) for record in scope[RECORD])
+
     def metrics(self) -> Iterator[dict[str, Any]]:
         """Yield every metric received, likewise."""
         return (item for kind, item in self._items(self._messages(0)) if kind == METRIC)
@@ -137,7 +144,7 @@ class Collector:
         raise RuntimeError((self.folder / "otelcol.log").read_text()[-3000:])
 
 
-def attributes(item: dict[str, Any]) -> dict[str, str | int]:
+def attributes(item: Mapping[str, Any]) -> dict[str, str | int]:
     """Return the attributes of a span or record in OTLP's JSON."""
     values = ((each["key"], each["value"]) for each in item.get("attributes", ()))
     return {key: int(v["intValue"]) if "intValue" in v else v["stringValue"] for key, v in values}
