@@ -66,9 +66,9 @@ tags() {
 }
 
 # The shim asks for an oom_score_adj of -999, which a root without CAP_SYS_RESOURCE (a container, a small VM) is refused,
-# and then no pod starts. In a cluster for development 0 does as well.
-shim_wants='oomScoreMax = -999'
-shim_gets='oomScoreMax = 0'
+# and then no pod starts. There it goes without; everywhere else it has what it asks for.
+shim_wants='oomScoreMax); err != nil {'
+shim_gets='oomScoreMax); err != nil \&\& !os.IsPermission(err) {'
 patch_gvisor() {
   local file=vendor/gvisor.dev/gvisor/pkg/shim/v1/manager.go
   go mod vendor

@@ -68,6 +68,7 @@ packages_image() { # NAME EXTRA
     echo "$base_id"
     requirements "$2"
     digest_files hack/images/packages.Dockerfile
+    declare -f packages
   } | digest)"
 }
 
@@ -106,6 +107,10 @@ packages() { # IMAGE EXTRA
       --python-version 3.11 --python-platform "$machine-manylinux_2_28"
   fi
   rm -rf "$context/packages/bin" "$context/packages/.lock"
+  # Classes that are generated for each resource, 120 MB with their bytecode: ours are read as they are
+  # (tests/store/test_generated.py).
+  [ ! -d "$context/packages/kubernetes" ] || find "$context/packages/kubernetes" -name '*.py' ! -name __init__.py \
+    \( -path '*/client/api/*' -o -path '*/client/models/*' \) -delete
   build "$1" packages.Dockerfile "$context" --build-arg "BASE_IMAGE=$BASE_IMAGE"
 }
 

@@ -7,11 +7,17 @@
 
 image() { sed -n "s|^$1=$registry/$1:||p" "$images"; }
 
+# Held to `restricted` before anything is in it: the API server itself then refuses whatever would touch a node.
+restricted() {
+  kubectl get namespace "$release_namespace" || kubectl create namespace "$release_namespace"
+  kubectl label --overwrite namespace "$release_namespace" pod-security.kubernetes.io/enforce=restricted
+}
+
 install() {
   # An install that was interrupted stays pending and would block this one; its own record is all that has to go.
   kubectl -n "$release_namespace" delete secret --ignore-not-found \
     -l 'owner=helm,status in (pending-install,pending-upgrade,pending-rollback)'
-  helm upgrade --install isola "$root/chart" --namespace "$release_namespace" --create-namespace \
+  helm upgrade --install isola "$root/chart" --namespace "$release_namespace" \
     --set "global.imageRegistry=$registry" \
     --set "operator.image.tag=$(image isola-operator)" \
     --set "operator.sandboxSidecar.image.tag=$(image isola-sandbox-sidecar)" \
@@ -33,7 +39,7 @@ install() {
 }
 
 why_not_ready() {
-  kubectl -n "$release_namespace" get pods -o wide
+  kubectl get pods -o wide -A -l app.kubernetes.io/instance=isola
   kubectl -n "$release_namespace" get events --sort-by=.lastTimestamp | tail -n 15
   kubectl -n "$release_namespace" logs --all-containers --prefix --tail 15 -l app.kubernetes.io/instance=isola
 }
@@ -43,4 +49,5 @@ why_not_ready() {
 # shellcheck disable=SC2046
 "$root/hack/cluster.sh" load $(cut -d= -f2 "$images")
 explain=why_not_ready
+step 'the release namespace, where Pod Security is restricted' restricted
 step 'installing the chart, and waiting for operator and gateway' install

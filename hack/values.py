@@ -1,9 +1,12 @@
-"""Write chart/values.md, a table of all values, or check that it is current.
+"""Write what is made of chart/values.yaml, or check that it is current.
 
 Usage: python3 hack/values.py [--check]
 
-A row for each comment of chart/values.yaml that begins with "# --": the key below it, what it is by
+chart/values.md has a row for each comment that begins with "# --": the key below it, what it is by
 default, and the comment. `tests/chart/test_values.py` sees to it that every key has one.
+
+chart/files/values.txt has the paths of all single values, by which the chart finds out that it was
+given none of its own defaults (`helm upgrade --reuse-values`).
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ from typing import Any
 import yaml
 
 CHART = Path(__file__).parents[1] / "chart"
-SOURCE, TARGET = CHART / "values.yaml", CHART / "values.md"
+SOURCE = CHART / "values.yaml"
 MARK = "# -- "
 
 HEADER = """\
@@ -63,18 +66,34 @@ def table(text: str) -> str:
     return page
 
 
+def paths(text: str) -> str:
+    """Return the paths of all values that are neither null nor made of others, one a line."""
+    return "".join(
+        f"{path}\n"
+        for path, default, _ in documented(text)
+        # Keys that are no identifiers are those of maps in which a user may have others.
+        if default[0] not in "[{n" and path.replace(".", "_").isidentifier()
+    )
+
+
 def main() -> int:
     """Write or check, and return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="only say whether it is current")
     check = parser.parse_args().check
-    text = table(SOURCE.read_text())
-    if not check:
-        TARGET.write_text(text)
-    elif not TARGET.exists() or TARGET.read_text() != text:
-        sys.stderr.write(f"{TARGET.name} is not current: run python3 hack/values.py\n")
+    text = SOURCE.read_text()
+    made = {CHART / "values.md": table(text), CHART / "files" / "values.txt": paths(text)}
+    stale = [path.name for path, content in made.items() if _content(path) != content]
+    if check and stale:
+        sys.stderr.write(f"{', '.join(stale)}: not current; run python3 hack/values.py\n")
         return 1
+    for path, content in made.items():
+        path.write_text(content)
     return 0
+
+
+def _content(path: Path) -> str:
+    return path.read_text() if path.exists() else ""
 
 
 if __name__ == "__main__":

@@ -66,6 +66,10 @@ ROOTFS_SNAPSHOT = Resource(
     uid_label="isola.run/rootfs-snapshot-uid",
 )
 
+# Label of a Job, which is in another namespace than its snapshot: in which that is. Its name and
+# UID are told by the same labels as a record's.
+SUBJECT_NAMESPACE_LABEL = "isola.run/namespace"
+
 # Label of a record: whether nothing was to follow it.
 RECORD_FINAL_LABEL = "isola.run/final"
 
@@ -174,8 +178,8 @@ def job_name(snapshot: str) -> str:
 
 
 def snapshot_name(job: str) -> str:
-    """Return the name of the snapshot whose Job has the name `job`."""
-    return job.removesuffix("-job")
+    """Return the name of the snapshot one of whose Jobs has the name `job`."""
+    return job.removesuffix("-job") if job.endswith("-job") else job.removesuffix("-rm")
 
 
 def removal_name(snapshot: str) -> str:

@@ -253,9 +253,20 @@ namespaceSelector:
 {{- default (printf "%s-snapshot-uploader" (include "isola.fullname" .)) .Values.operator.sandboxRuntime.rootfssnapshot.uploader.serviceAccount.name -}}
 {{- end -}}
 
-{{/* Where what touches a node runs. */}}
+{{/* Whether anything touches nodes; empty if not. */}}
+{{- define "isola.touchesNodes" -}}
+{{- if or .Values.operator.sandboxRuntime.rootfssnapshot.enabled .Values.gvisor.installer.enabled -}}true{{- end -}}
+{{- end -}}
+
+{{/* Where that runs, and whatever has the bucket's credentials. */}}
 {{- define "isola.nodeNamespace" -}}
-{{- default .Release.Namespace .Values.nodeNamespace.name -}}
+{{- .Values.nodeNamespace.name -}}
+{{- end -}}
+
+{{/* What tells this release's uploaders from all other pods there. The operator gives its Jobs the same. */}}
+{{- define "isola.snapshots.uploaderLabels" -}}
+app.kubernetes.io/name: isola-snapshot-uploader
+isola.run/namespace: {{ .Values.sandboxNamespace.name | quote }}
 {{- end -}}
 
 {{- define "isola.mounter.serviceAccountName" -}}

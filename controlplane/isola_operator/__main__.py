@@ -62,6 +62,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
                 group.create_task(_lead(looked_after, elected)),
                 # By every replica: removing what another one has removed is no harm.
                 *(group.create_task(sweep.run()) for sweep in _sweeps(client, settings)),
+                *(group.create_task(each.run()) for each in (looked_after.orphans,) if each),
             ]
             await stop.wait()
             for task in tasks:

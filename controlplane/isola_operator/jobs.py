@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from isola_lifecycle import naming
 from isola_lifecycle.snapshot.observation import Job
 
 Json = Mapping[str, Any]
@@ -21,7 +22,7 @@ class OwnedJob:
     Attributes:
         name: Its name.
         job: What the kernel looks at.
-        owner_uid: UID of the controlling RootfsSnapshot, or empty.
+        owner_uid: UID of the RootfsSnapshot that it is for, by its label, or empty.
     """
 
     name: str
@@ -51,7 +52,6 @@ def decode_job(item: Json) -> OwnedJob:
         c["type"]: c for c in item.get("status", {}).get("conditions", ()) if c["status"] == "True"
     }
     failed = conditions.get("Failed", {})
-    owners = metadata.get("ownerReferences", ())
     job = Job(
         uid=metadata["uid"],
         deleting="deletionTimestamp" in metadata,
@@ -59,7 +59,7 @@ def decode_job(item: Json) -> OwnedJob:
         failed="Failed" in conditions,
         message=": ".join(filter(None, (failed.get("reason"), failed.get("message")))),
     )
-    owner = next((o["uid"] for o in owners if o.get("controller")), "")
+    owner = metadata.get("labels", {}).get(naming.ROOTFS_SNAPSHOT.uid_label, "")
     return OwnedJob(metadata["name"], job, owner)
 
 

@@ -23,6 +23,7 @@ from isola_operator.keepsakes import TRIGGER, Keepsakes
 from isola_operator.manifests.network import Doors
 from isola_operator.manifests.pod import PodSettings
 from isola_operator.metrics import Metrics
+from isola_operator.orphans import Orphans
 from isola_operator.pods import OwnedPod, decode_pod
 from isola_operator.policies import (
     POLICY_SELECTOR,
@@ -35,7 +36,7 @@ from isola_operator.policies import (
 from isola_operator.queue import WorkQueue
 from isola_operator.reconcile import Reconciler
 from isola_operator.settings import Settings
-from isola_operator.snapshots import JOB_SELECTOR, SnapshotCluster, jobs_path
+from isola_operator.snapshots import SnapshotCluster, job_selector, jobs_path
 from isola_operator.world import POD_SELECTOR, Cluster, pods_path
 from isola_store.client import KubernetesClient
 from isola_store.kubernetes import KubernetesSandboxes, KubernetesSnapshots
@@ -59,6 +60,7 @@ class Kinds:
         copies: All local copies without which nothing is decided.
         policies: The sandboxes' NetworkPolicies, and what they depend on.
         controllers: One for each kind.
+        orphans: Sees out Jobs whose snapshot is gone; None where no snapshots are taken.
     """
 
     sandboxes: Reflector[Sandbox]
@@ -66,6 +68,7 @@ class Kinds:
     copies: tuple[Reflector[Any], ...]
     policies: Policies
     controllers: tuple[Controller, ...]
+    orphans: Orphans | None
 
     @property
     def synced(self) -> bool:
@@ -101,17 +104,18 @@ class Kinds:
 def kinds(client: KubernetesClient, settings: Settings, metrics: Metrics, clock: Clock) -> Kinds:
     """Return what the operator looks after; nothing runs as yet."""
     namespace = settings.namespace
+    sandbox_store = KubernetesSandboxes(client, namespace)
+    snapshot_store = KubernetesSnapshots(client, namespace)
     sandboxes = sandbox_reflector(client, namespace)
     snapshots = snapshot_reflector(client, namespace)
     pods: Reflector[OwnedPod] = Reflector(
         client, pods_path(namespace), decode_pod, query=POD_SELECTOR
     )
-    jobs: Reflector[OwnedJob] = Reflector(
-        client, jobs_path(namespace), decode_job, query=JOB_SELECTOR
-    )
-    job_pods: Reflector[JobPod] = Reflector(
-        client, pods_path(namespace), decode_job_pod, query=JOB_SELECTOR
-    )
+    there, query = settings.snapshots.namespace, job_selector(namespace)
+    jobs: Reflector[OwnedJob] = Reflector(client, jobs_path(there), decode_job, query=query)
+    job_pods: Reflector[JobPod] = Reflector(client, pods_path(there), decode_job_pod, query=query)
+    takes_snapshots = bool(settings.snapshots.bucket_url)
+    orphans = Orphans(client, there, jobs, snapshots, snapshot_store.uids)
     own, theirs = WorkQueue(), WorkQueue()
     metrics.watch(own, theirs)
     metrics.watch_unreadable(naming.SANDBOX.kind, lambda: sandboxes.unreadable)
@@ -130,12 +134,10 @@ def kinds(client: KubernetesClient, settings: Settings, metrics: Metrics, clock:
     policies.copy.subscribe(lambda name: own.add(naming.sandbox_of_policy(name)))
     policies.ranges.subscribe(lambda: _all(sandboxes, own))
 
-    sandbox_store = KubernetesSandboxes(client, namespace)
-    snapshot_store = KubernetesSnapshots(client, namespace)
     cluster = Cluster(
         client=client,
         keeper=Keeper(sandbox_store, _archivist(client, namespace, naming.SANDBOX)),
-        keepsakes=Keepsakes(snapshot_store, snapshots, bool(settings.snapshots.bucket_url)),
+        keepsakes=Keepsakes(snapshot_store, snapshots, takes_snapshots),
         sandboxes=sandboxes,
         pods=pods,
         policies=policies,
@@ -168,12 +170,14 @@ def kinds(client: KubernetesClient, settings: Settings, metrics: Metrics, clock:
     return Kinds(
         sandboxes=sandboxes,
         snapshots=snapshots,
-        copies=(sandboxes, snapshots, pods, policies.copy, jobs, job_pods),
+        copies=(sandboxes, snapshots, pods, policies.copy)
+        + ((jobs, job_pods) if takes_snapshots else ()),
         policies=policies,
         controllers=(
             Controller(own, of_sandboxes.reconcile, metrics),
             Controller(theirs, of_snapshots.reconcile, metrics, "rootfssnapshot"),
         ),
+        orphans=orphans if takes_snapshots else None,
     )
 
 

@@ -183,6 +183,8 @@ def _snapshots(environment: Mapping[str, str]) -> JobSettings:
     secrets = environment.get("ISOLA_IMAGE_PULL_SECRETS", "")
     defaults = JobSettings()
     return JobSettings(
+        namespace=required(environment, "ISOLA_NODE_NAMESPACE"),
+        sandbox_namespace=required(environment, "ISOLA_SANDBOX_NAMESPACE"),
         image=required(environment, "ISOLA_SNAPSHOT_UPLOADER_IMAGE"),
         pull_policy=environment.get("ISOLA_SNAPSHOT_UPLOADER_IMAGE_PULL_POLICY", ""),
         image_pull_secrets=_names(secrets),

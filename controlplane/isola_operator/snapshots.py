@@ -15,7 +15,13 @@ from isola_lifecycle.durations import span
 from isola_lifecycle.errors import AlreadyExistsError, NotFoundError, RejectedError
 from isola_lifecycle.sandbox.observation import PodPhase
 from isola_lifecycle.seen import Refusal
-from isola_lifecycle.snapshot.commands import Command, CreateJob, CreateRemoval, DeleteJob
+from isola_lifecycle.snapshot.commands import (
+    Command,
+    CreateJob,
+    CreateRemoval,
+    DeleteJob,
+    DeleteRemoval,
+)
 from isola_lifecycle.snapshot.fold import DELETE, fold
 from isola_lifecycle.snapshot.leaving import REMOVAL_PATIENCE
 from isola_lifecycle.snapshot.observation import (
@@ -35,7 +41,14 @@ from isola_store.client import ConflictError, KubernetesClient
 from isola_store.port import SandboxStore, Snapshot
 from isola_store.reflector import Reflector
 
-JOB_SELECTOR = {"labelSelector": f"{APP_LABEL}={APP}"}
+
+def job_selector(sandbox_namespace: str) -> dict[str, str]:
+    """Return the query for the Jobs, and their pods, of a namespace's snapshots.
+
+    Several installations may have theirs in one namespace, beside Jobs that are nobody's.
+    """
+    ours = f"{APP_LABEL}={APP},{naming.SUBJECT_NAMESPACE_LABEL}={sandbox_namespace}"
+    return {"labelSelector": f"{ours},{naming.ROOTFS_SNAPSHOT.uid_label}"}
 
 
 def jobs_path(namespace: str) -> str:
@@ -54,7 +67,7 @@ class SnapshotCluster:
         sandboxes: Where the sandboxes are.
         jobs: Local copy of the snapshots' Jobs.
         job_pods: Local copy of the pods of these.
-        namespace: Where all of them live.
+        namespace: Where snapshots and sandboxes live.
         vouched: Whether the API server vouches for what a RootfsSnapshot says of who asked for it.
         settings: What every Job gets.
     """
@@ -118,6 +131,10 @@ class SnapshotCluster:
             case DeleteJob(uid):
                 await self._delete(naming.job_name(item.name), uid)
                 return replace(seen, job=seen.job and replace(seen.job, deleting=True))
+            case DeleteRemoval(uid):
+                await self._delete(naming.removal_name(item.name), uid)
+                gone = seen.removal and replace(seen.removal, deleting=True)
+                return replace(seen, removal=gone)
             case _:
                 return await self.keeper.perform(item, command, seen)
 
@@ -166,6 +183,8 @@ class SnapshotCluster:
             return None
 
     async def _job(self, item: Snapshot, name: str) -> Job | None:
+        if not self.settings.bucket_url:
+            return None  # nor is there a namespace for Jobs
         found = self.jobs.get(name) or await self._read_job(name)
         if found is None or found.owner_uid != item.uid:
             return None
@@ -184,7 +203,7 @@ class SnapshotCluster:
     ) -> Observation:
         name = manifest["metadata"]["name"]
         try:
-            created = await self.client.request("POST", jobs_path(self.namespace), manifest)
+            created = await self.client.request("POST", self._jobs, manifest)
         except AlreadyExistsError:
             found = await self._read_job(name)
             if found is None or found.owner_uid != item.uid:
@@ -203,16 +222,25 @@ class SnapshotCluster:
         return replace(seen, removal=job)
 
     async def _delete(self, name: str, uid: str) -> None:
-        body = {
-            "apiVersion": "v1",
-            "kind": "DeleteOptions",
-            "preconditions": {"uid": uid},
-            "propagationPolicy": "Foreground",  # it goes after its pods
-        }
-        try:
-            await self.client.request("DELETE", self._path(name), body)
-        except (NotFoundError, ConflictError):
-            return
+        await delete_job(self.client, self.settings.namespace, name, uid)
 
     def _path(self, name: str) -> str:
-        return f"{jobs_path(self.namespace)}/{name}"
+        return f"{self._jobs}/{name}"
+
+    @property
+    def _jobs(self) -> str:
+        return jobs_path(self.settings.namespace)
+
+
+async def delete_job(client: KubernetesClient, namespace: str, name: str, uid: str) -> None:
+    """Have a Job go, and its pods before it; harmless where it is gone, or another has its name."""
+    body = {
+        "apiVersion": "v1",
+        "kind": "DeleteOptions",
+        "preconditions": {"uid": uid},
+        "propagationPolicy": "Foreground",  # it goes after its pods
+    }
+    try:
+        await client.request("DELETE", f"{jobs_path(namespace)}/{name}", body)
+    except (NotFoundError, ConflictError):
+        return

@@ -13,6 +13,7 @@ import yaml
 CHART = Path(__file__).parents[2] / "chart"
 RELEASE_NAMESPACE = "isola-system"
 SANDBOX_NAMESPACE = "isola-sandboxes"
+NODE_NAMESPACE = "isola-nodes"
 ABOUT = yaml.safe_load((CHART / "Chart.yaml").read_text())
 MONITORING = "monitoring.coreos.com/v1"
 VERSION: str = ABOUT["appVersion"]

@@ -28,18 +28,19 @@ from support.stories import ACCEPTED, POD_CREATED, START, log_of
 pytestmark = pytest.mark.apiserver
 
 # Namespaces of their own: policies are cluster-wide, and other tests write logs as they like.
-RELEASE_NAMESPACE, SANDBOX_NAMESPACE = "vouching", "vouched"
+RELEASE_NAMESPACE, SANDBOX_NAMESPACE, NODES = "vouching", "vouched", "vouched-nodes"
 RELEASE = ("isola", "--namespace", RELEASE_NAMESPACE)
 BUCKET = {"enabled": True, "storage": {"type": "gcs", "gcs": {"bucket": "b"}}}
 VALUES = {
     "sandboxNamespace": {"name": SANDBOX_NAMESPACE},
+    "nodeNamespace": {"name": NODES},
     "crds": {"enabled": False},
     "operator": {"sandboxRuntime": {"rootfssnapshot": BUCKET}},
 }
 COMPONENTS = {
     "operator": (RELEASE_NAMESPACE, "isola-operator"),
     "gateway": (RELEASE_NAMESPACE, "isola-api-gateway"),
-    "uploader": (SANDBOX_NAMESPACE, "isola-snapshot-uploader"),
+    "uploader": (NODES, "isola-snapshot-uploader"),
 }
 LOGGED = pytest.mark.parametrize("kind", [SANDBOXES, SNAPSHOTS], ids=["Sandbox", "RootfsSnapshot"])
 PREFIX = "isola.run/"

@@ -12,8 +12,12 @@ from typing import Any, cast
 import pytest
 import yaml
 
-from chart.rendering import MONITORING, RELEASE_NAMESPACE, Chart, Values
+from chart.rendering import MONITORING, NODE_NAMESPACE, RELEASE_NAMESPACE, Chart, Values
+from isola_lifecycle.snapshot.state import Source
+from isola_operator.manifests.job import JobSettings, adopting, removing, taking
+from isola_store.port import Snapshot
 from support.kubernetes_server import NAMESPACE, ApiServer
+from support.store import NOW
 
 pytestmark = pytest.mark.apiserver
 
@@ -108,7 +112,7 @@ MATRIX = [
         merged(
             ON,
             {"sandboxNamespace": {"name": "1234", "create": True}},
-            {"nodeNamespace": {"name": "5678", "create": True}},
+            {"nodeNamespace": {"name": "5678"}},
         ),
         "on",
         id="namespaces that YAML takes for something else",
@@ -184,12 +188,22 @@ def pods(chart: Chart, values: Values) -> dict[str, str]:
     }
 
 
-def test_every_pod_but_those_that_touch_nodes_is_admitted_as_restricted(
+def places(chart: Chart, values: Values) -> dict[str, str]:
+    """Return in which namespace each workload is, by its name."""
+    return {
+        item["metadata"]["name"]: item["metadata"].get("namespace", RELEASE_NAMESPACE)
+        for item in chart.render(values).items
+        if item["kind"] in {"Deployment", "DaemonSet", "CronJob", "Pod"}
+    }
+
+
+def test_every_pod_of_the_release_namespace_is_admitted_as_restricted(
     chart: Chart, api_server: ApiServer
 ) -> None:
     level = {"pod-security.kubernetes.io/enforce": "restricted"}
     make(api_server, "restricted", **level)
     values = merged(ON, {"priorityClass": {"create": False}})
+    where = places(chart, values)
     judged = {
         name: api_server.run_kubectl(
             *("apply", "--dry-run=server", "--namespace=restricted", "--filename=-"), stdin=pod
@@ -197,6 +211,24 @@ def test_every_pod_but_those_that_touch_nodes_is_admitted_as_restricted(
         for name, pod in pods(chart, values).items()
     }
     refused = {name: done.stderr for name, done in judged.items() if done.returncode}
+    assert {where[name] for name in refused} == {NODE_NAMESPACE}, refused
     assert refused.keys() == {"isola-snapshot-mounter", "isola-gvisor-installer"}, refused
+    # Of the operator's Jobs in its namespace those without a capture would be admitted, too.
+    snapshot = Snapshot(name="s", uid="u", generation=1, resource_version="1", created_at=NOW)
+    settings = JobSettings(image="u:1", bucket_url="s3://b")
+    source = Source(node="n1", container="c", container_id="c-1")
+    jobs = {
+        "adopt": adopting(snapshot, settings),
+        "remove": removing(snapshot, 60, settings),
+        "take": taking(snapshot, source, settings),
+    }
+    for command, job in jobs.items():
+        spec = {**job["spec"]["template"]["spec"], "serviceAccountName": "default"}
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "job"}, "spec": spec}
+        done = api_server.run_kubectl(
+            *("apply", "--dry-run=server", "--namespace=restricted", "--filename=-"),
+            stdin=json.dumps(pod),
+        )
+        assert bool(done.returncode) == (command == "take"), done.stderr
     assert 'violates PodSecurity "restricted' in refused["isola-snapshot-mounter"]
     assert "hostPath" in refused["isola-snapshot-mounter"]

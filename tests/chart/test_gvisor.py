@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 import yaml
 
-from chart.rendering import RELEASE_NAMESPACE, Chart, RefusedError
+from chart.rendering import NODE_NAMESPACE, Chart, RefusedError
 from support.kubernetes_server import ApiServer
 
 INSTALLER = {"gvisor": {"installer": {"enabled": True}}}
-ACCOUNT = f"system:serviceaccount:{RELEASE_NAMESPACE}:isola-gvisor-installer"
+ACCOUNT = f"system:serviceaccount:{NODE_NAMESPACE}:isola-gvisor-installer"
 
 
 def test_it_is_off_by_default(chart: Chart) -> None:

@@ -1,13 +1,15 @@
-"""What of a node gets into the sandbox namespace, tried on a real API server; and who writes logs.
+"""What of a node gets into which namespace, tried on a real API server; and who writes logs.
 
 Of the mounter's directory, in which all sandboxes' archives are, a pod may have one folder: a
-sandbox's gate its own, and only from the operator.
+sandbox's gate its own, and only from the operator. Where what touches nodes is, the operator makes
+Jobs of snapshots, and those as they should be.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -22,7 +24,7 @@ from isola_lifecycle.sandbox.fold import extend
 from isola_lifecycle.sandbox.network import NOTHING
 from isola_lifecycle.snapshot.state import Source
 from isola_operator.credentials import fresh
-from isola_operator.manifests.job import JobSettings, taking
+from isola_operator.manifests.job import JobSettings, adopting, taking
 from isola_operator.manifests.pod import PodSettings, build
 from isola_store.port import Sandbox, Snapshot
 from support.cluster import until
@@ -32,11 +34,12 @@ from support.stories import ACCEPTED, STAGED
 
 pytestmark = pytest.mark.apiserver
 
-RELEASE_NAMESPACE, SANDBOX_NAMESPACE = "staging-system", "staging"
+RELEASE_NAMESPACE, SANDBOX_NAMESPACE, NODES = "staging-system", "staging", "staging-nodes"
 RELEASE = ("isola", "--namespace", RELEASE_NAMESPACE)
 ROOT = f"/var/lib/isola/{RELEASE_NAMESPACE}.isola/staged"
 VALUES: dict[str, Any] = {
     "sandboxNamespace": {"name": SANDBOX_NAMESPACE},
+    "nodeNamespace": {"name": NODES},
     "crds": {"enabled": False},
     "operator": {
         "sandboxRuntime": {
@@ -47,6 +50,7 @@ VALUES: dict[str, Any] = {
         }
     },
 }
+SETTINGS = JobSettings(image="u:1", bucket_url="s3://b", service_account="isola-snapshot-uploader")
 UID, OTHER = "11111111-1111-4111-8111-111111111111", "22222222-2222-4222-8222-222222222222"
 JOB_CONTROLLERS = (
     "system:serviceaccount:kube-system:job-controller",
@@ -64,13 +68,17 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True)
 class Scene:
-    """Everybody around. All may do everything in the namespace, as far as roles go."""
+    """Everybody around. All may do everything among the sandboxes, as far as roles go.
+
+    `on_nodes` is the operator where what touches nodes is, with the chart's roles alone.
+    """
 
     admin: Somebody
     alice: Somebody
     operator: Somebody
     mounter: Somebody
     controllers: tuple[Somebody, ...]
+    on_nodes: Somebody
 
 
 @pytest.fixture(scope="module")
@@ -80,8 +88,8 @@ def scene(chart: Chart, api_server: ApiServer) -> Iterator[Scene]:
     assert api_server.run_kubectl("create", "namespace", SANDBOX_NAMESPACE).returncode == 0
     live.run("install", *RELEASE, ".", "--create-namespace", values=VALUES)
     admin = administrator(api_server, SANDBOX_NAMESPACE)
-    account = f"system:serviceaccount:{RELEASE_NAMESPACE}:isola-"
-    operator, mounter = f"{account}operator", f"{account}snapshot-mounter"
+    operator = f"system:serviceaccount:{RELEASE_NAMESPACE}:isola-operator"
+    mounter = f"system:serviceaccount:{NODES}:isola-snapshot-mounter"
     assert admin.create(EVERYTHING) == ""
     for number, user in enumerate(("alice", operator, mounter, *JOB_CONTROLLERS)):
         done = api_server.run_kubectl(
@@ -95,10 +103,15 @@ def scene(chart: Chart, api_server: ApiServer) -> Iterator[Scene]:
         admin.speaking_for(operator),
         admin.speaking_for(mounter),
         tuple(map(admin.speaking_for, JOB_CONTROLLERS)),
+        replace(admin.speaking_for(operator), namespace=NODES),
     )
     # The API server takes up policies a moment after they are there.
     for body in (pod("/"), job("/")):
         until(lambda body=body: refused(scene.alice.attempt(body)), seconds=60, what="policies")
+    until(lambda: scene.on_nodes.attempt(job("/")), seconds=60, what="the policy on captures")
+    until(lambda: not scene.on_nodes.attempt(taken()), seconds=60, what="the role for Jobs")
+    # On a server that has just started, one that mutates does not know the definitions yet.
+    until(lambda: not admin.attempt(a_sandbox()), seconds=120, what="the mutating policy")
     probe = sandbox(scene)
     until(lambda: append(scene.alice, probe, "alice"), seconds=60, what="writers")
     yield scene
@@ -158,7 +171,7 @@ def taken() -> Json:
         spec={"sandboxName": "s"},
     )
     source = Source(UID, "n1", "sandbox0", "abc", "i", "i@sha256:1")
-    return taking(item, source, JobSettings(image="u:1", bucket_url="s3://b"))
+    return taking(item, source, SETTINGS)
 
 
 def made_of(body: Json) -> Json:
@@ -234,21 +247,99 @@ def test_one_path_more_is_one_too_many(scene: Scene) -> None:
     assert "spec.volumes: w (hostPath /etc): no pod in this namespace" in refusal
 
 
-def test_captures_are_made_as_before(scene: Scene) -> None:
+def test_captures_are_made_where_what_touches_nodes_is_and_not_among_sandboxes(
+    scene: Scene,
+) -> None:
     body = taken()
-    assert scene.operator.attempt(body) == ""
-    for controller in scene.controllers:
-        assert controller.attempt(made_of(body)) == ""
-
-
-def test_nobody_else_makes_jobs_or_pods_with_gvisor_s_state(scene: Scene) -> None:
-    body = taken()
-    for somebody in (scene.alice, scene.admin, scene.mounter):
+    assert scene.on_nodes.attempt(body) == ""
+    for somebody in (scene.operator, scene.alice, scene.admin, scene.mounter, *scene.controllers):
         assert refused(somebody.attempt(body))
         assert refused(somebody.attempt(made_of(body)))
-    for controller in scene.controllers:
-        assert refused(controller.attempt(pod("/run")))
-        assert refused(controller.attempt(job("/usr/local/bin/runsc")))
+
+
+def adopted() -> Json:
+    item = Snapshot(name=unique("a"), uid=UID, generation=1, resource_version="1", created_at=NOW)
+    return adopting(item, SETTINGS)
+
+
+def test_so_are_the_jobs_that_have_nothing_of_a_node(scene: Scene) -> None:
+    assert scene.on_nodes.attempt(adopted()) == ""
+
+
+def test_there_the_operator_makes_nothing_but_jobs(scene: Scene) -> None:
+    assert "cannot create resource" in scene.on_nodes.attempt(made_of(taken()))
+
+
+def the(name: str, body: Json) -> Json:
+    spec = body["spec"]["template"]["spec"]
+    (found,) = (c for c in (*spec["containers"], *spec["initContainers"]) if c["name"] == name)
+    return found
+
+
+def another_path(body: Json) -> None:
+    body["spec"]["template"]["spec"]["volumes"][1]["hostPath"]["path"] = "/etc"
+
+
+def one_path_more(body: Json) -> None:
+    more: Json = {"name": "w", "hostPath": {"path": "/"}}
+    body["spec"]["template"]["spec"]["volumes"].append(more)
+
+
+def the_mounter_s_secret(body: Json) -> None:
+    more: Json = {"name": "w", "secret": {"secretName": "s"}}
+    body["spec"]["template"]["spec"]["volumes"].append(more)
+
+
+def gvisor_for_the_uploader(body: Json) -> None:
+    the("uploader", body)["volumeMounts"].append({"name": "state", "mountPath": "/x"})
+
+
+def credentials_for_the_capture(body: Json) -> None:
+    the("capture", body)["envFrom"] = [{"secretRef": {"name": "s"}}]
+
+
+def privileged(body: Json) -> None:
+    the("capture", body)["securityContext"] = {"privileged": True}
+
+
+def a_capability(body: Json) -> None:
+    the("capture", body)["securityContext"]["capabilities"]["add"] = ["SYS_ADMIN"]
+
+
+def an_escalation(body: Json) -> None:
+    del the("uploader", body)["securityContext"]["allowPrivilegeEscalation"]
+
+
+def the_node_s_network(body: Json) -> None:
+    body["spec"]["template"]["spec"]["hostNetwork"] = True
+
+
+def another_account(body: Json) -> None:
+    body["spec"]["template"]["spec"]["serviceAccountName"] = "isola-snapshot-mounter"
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (another_path, "volumes: runsc: the Job of a snapshot has of its node gVisor"),
+        (one_path_more, "volumes: w: the Job of a snapshot has of its node gVisor"),
+        (the_mounter_s_secret, "volumes: w: the Job of a snapshot has of its node gVisor"),
+        (gvisor_for_the_uploader, "containers uploader: the capture has gVisor of its node"),
+        (credentials_for_the_capture, "containers capture: the capture has gVisor of its node"),
+        (privileged, "containers capture: nothing in the Job of a snapshot has or gains"),
+        (a_capability, "containers capture: nothing in the Job of a snapshot has or gains"),
+        (an_escalation, "containers uploader: nothing in the Job of a snapshot has or gains"),
+        (the_node_s_network, "neither its node's network nor its memory"),
+        (another_account, "runs as the uploader"),
+    ],
+    ids=lambda value: value.__name__ if callable(value) else "",
+)
+def test_not_even_there_the_operator_makes_a_job_that_could_do_more(
+    scene: Scene, change: Callable[[Json], None], complaint: str
+) -> None:
+    body = json.loads(json.dumps(taken()))  # in which no part is there twice
+    change(body)
+    assert complaint in scene.on_nodes.attempt(body)
 
 
 def test_pods_without_anything_of_the_node_are_made_as_before(scene: Scene) -> None:
@@ -262,13 +353,17 @@ def test_pods_without_anything_of_the_node_are_made_as_before(scene: Scene) -> N
 # --- the log -----------------------------------------------------------------------------------
 
 
-def sandbox(scene: Scene) -> Json:
-    body: Json = {
+def a_sandbox() -> Json:
+    return {
         "apiVersion": "sandbox.isola.run/v1alpha1",
         "kind": "Sandbox",
         "metadata": {"name": unique("logged")},
         "spec": SPEC,
     }
+
+
+def sandbox(scene: Scene) -> Json:
+    body = a_sandbox()
     assert scene.admin.create(body) == ""
     return scene.admin.read("Sandbox", body["metadata"]["name"])
 

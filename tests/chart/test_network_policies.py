@@ -3,6 +3,7 @@
 import pytest
 
 from chart.rendering import (
+    NODE_NAMESPACE,
     RELEASE_NAMESPACE,
     SANDBOX_NAMESPACE,
     Chart,
@@ -11,6 +12,9 @@ from chart.rendering import (
     Values,
     selects,
 )
+from isola_operator.manifests.job import JobSettings, removing
+from isola_store.port import Snapshot
+from support.store import NOW
 
 SANDBOX_LABELS = {
     "app.kubernetes.io/name": "isola-sandbox",
@@ -150,29 +154,56 @@ def ports(rule: Manifest) -> list[int]:
 
 def test_whatever_of_the_release_has_no_rule_is_denied_everything(chart: Chart) -> None:
     manifests = chart.render(EVERYTHING)
-    deny = policies(manifests, RELEASE_NAMESPACE)["isola-default-deny"]
-    assert deny.keys() == {"podSelector", "policyTypes"}
-    assert deny["policyTypes"] == ["Ingress", "Egress"]
-    workloads = [*manifests.of("Deployment"), *manifests.of("DaemonSet")]
-    pods = [item["spec"]["template"] for item in workloads] + manifests.of("Pod")
+    pods = [each for _, each in labelled(manifests)]
     assert len(pods) == 6
-    for pod in pods:
-        assert selects(deny["podSelector"]["matchLabels"], pod["metadata"]["labels"])
+    for namespace in (RELEASE_NAMESPACE, NODE_NAMESPACE):
+        deny = policies(manifests, namespace)["isola-default-deny"]
+        assert deny.keys() == {"podSelector", "policyTypes"}
+        assert deny["policyTypes"] == ["Ingress", "Egress"]
+        for labels in pods:
+            assert selects(deny["podSelector"]["matchLabels"], labels)
+
+
+def labelled(manifests: Manifests) -> list[tuple[str, Manifest]]:
+    """Return namespace and labels of each workload's pods that run without being asked for."""
+    workloads = [*manifests.of("Deployment"), *manifests.of("DaemonSet")]
+    return [
+        (item["metadata"]["namespace"], item["spec"]["template"]["metadata"]["labels"])
+        for item in workloads
+    ] + [(RELEASE_NAMESPACE, pod["metadata"]["labels"]) for pod in manifests.of("Pod")]
 
 
 def test_each_component_has_one_policy_of_its_own(chart: Chart) -> None:
     manifests = chart.render(EVERYTHING)
-    own = policies(manifests, RELEASE_NAMESPACE)
-    del own["isola-default-deny"]
-    workloads = [*manifests.of("Deployment"), *manifests.of("DaemonSet")]
-    labels = [item["spec"]["template"]["metadata"]["labels"] for item in workloads]
-    labels += [pod["metadata"]["labels"] for pod in manifests.of("Pod")]
-    for each in labels:
-        chosen = [n for n, p in own.items() if selects(p["podSelector"]["matchLabels"], each)]
-        assert chosen == [f"isola-{each['app.kubernetes.io/component']}"]
-    assert len(own) == len(labels)
-    for policy in own.values():
+    own = {place: policies(manifests, place) for place in (RELEASE_NAMESPACE, NODE_NAMESPACE)}
+    for found in own.values():
+        del found["isola-default-deny"]
+    pods = labelled(manifests)
+    for namespace, labels in pods:
+        there = own[namespace].items()
+        chosen = [n for n, p in there if selects(p["podSelector"]["matchLabels"], labels)]
+        assert chosen == [f"isola-{labels['app.kubernetes.io/component']}"]
+    uploader = own[NODE_NAMESPACE]["isola-snapshot-uploader"]  # of Jobs, here and below
+    assert sum(map(len, own.values())) == len(pods) + 1
+    for policy in (policy for found in own.values() for policy in found.values()):
         assert policy["policyTypes"] == ["Ingress", "Egress"]
+
+    # What the operator makes it makes of this release's settings, and the policy knows it as well.
+    told = manifests.environment("isola-operator")
+    assert told["ISOLA_NODE_NAMESPACE"] == NODE_NAMESPACE
+    ours = JobSettings(sandbox_namespace=told["ISOLA_SANDBOX_NAMESPACE"] or "")
+    snapshot = Snapshot(name="s", uid="u", generation=1, resource_version="1", created_at=NOW)
+    template = removing(snapshot, 60, ours)["spec"]["template"]
+    timed = [
+        item["spec"]["jobTemplate"]["spec"]["template"]
+        for item in manifests.of("CronJob")
+        if item["metadata"]["namespace"] == NODE_NAMESPACE
+    ]
+    assert len(timed) == 2
+    for each in (template, *timed):
+        labels = each["metadata"]["labels"]
+        assert selects(uploader["podSelector"]["matchLabels"], labels)
+        assert "ingress" not in uploader
 
 
 @pytest.mark.parametrize(
@@ -194,7 +225,9 @@ def test_each_component_has_one_policy_of_its_own(chart: Chart) -> None:
 def test_a_component_has_these_ways_and_no_others(
     chart: Chart, component: str, ways_in: list[list[int]], ways_out: list[list[int]]
 ) -> None:
-    policy = policies(chart.render(EVERYTHING), RELEASE_NAMESPACE)[f"isola-{component}"]
+    manifests = chart.render(EVERYTHING)
+    found = policies(manifests, RELEASE_NAMESPACE) | policies(manifests, NODE_NAMESPACE)
+    policy = found[f"isola-{component}"]
     assert [ports(rule) for rule in policy.get("ingress", [])] == ways_in
     assert [ports(rule) for rule in policy["egress"]] == ways_out
 
@@ -230,11 +263,8 @@ def test_uploader_and_mounter_reach_the_bucket_and_who_gives_them_credentials(
     chart: Chart, storage: Values, ways: list[list[int]]
 ) -> None:
     manifests = chart.render(snapshots(storage))
-    for namespace, name in (
-        (SANDBOX_NAMESPACE, "isola-snapshot-uploader"),
-        (RELEASE_NAMESPACE, "isola-snapshot-mounter"),
-    ):
-        rules = policies(manifests, namespace)[name]["egress"]
+    for name in ("isola-snapshot-uploader", "isola-snapshot-mounter"):
+        rules = policies(manifests, NODE_NAMESPACE)[name]["egress"]
         assert [ports(rule) for rule in rules] == [API_SERVER, [53, 53], *ways]
 
 
@@ -251,7 +281,8 @@ def test_values_narrow_whom_the_control_plane_talks_to(chart: Chart) -> None:
         "gatewayFrom": [caller],
         "metricsFrom": [scraper],
     }
-    found = policies(chart.render({**EVERYTHING, "networkPolicies": narrow}), RELEASE_NAMESPACE)
+    manifests = chart.render({**EVERYTHING, "networkPolicies": narrow})
+    found = policies(manifests, RELEASE_NAMESPACE) | policies(manifests, NODE_NAMESPACE)
 
     def to(address: str, port: int) -> Manifest:
         peer = {"ipBlock": {"cidr": f"{address}/32"}}
@@ -277,6 +308,5 @@ def test_switched_off_the_control_plane_is_open_and_sandboxes_are_not(chart: Cha
     off = chart.render({**EVERYTHING, "networkPolicies": {"enabled": False}})
     assert policies(off, RELEASE_NAMESPACE).keys() == {"isola-egress"}
     assert policies(off, RELEASE_NAMESPACE)["isola-egress"]["policyTypes"] == ["Ingress"]
-    inside = policies(off, SANDBOX_NAMESPACE)
-    assert inside["isola-snapshot-uploader"]["egress"] == [{}]
-    assert "isola-sandbox-default-deny" in inside
+    assert policies(off, NODE_NAMESPACE) == {}
+    assert "isola-sandbox-default-deny" in policies(off, SANDBOX_NAMESPACE)

@@ -6,6 +6,7 @@ import pytest
 
 from chart.rendering import (
     MONITORING,
+    NODE_NAMESPACE,
     RELEASE_NAMESPACE,
     SANDBOX_NAMESPACE,
     Chart,
@@ -14,105 +15,127 @@ from chart.rendering import (
     Values,
 )
 
-NODES = "isola-nodes"
 S3 = {
     "type": "s3",
     "s3": {"bucket": "b", "region": "r", "accessKeyId": "a", "secretAccessKey": "s"},
 }
+SNAPSHOTS: Values = {
+    "operator": {"sandboxRuntime": {"rootfssnapshot": {"enabled": True, "storage": S3}}}
+}
+INSTALLER: Values = {"gvisor": {"installer": {"enabled": True}}}
+ENFORCE = "pod-security.kubernetes.io/enforce"
 
 
-def values(*, create: bool = True, **more: Any) -> Values:
-    snapshots = {"enabled": True, "storage": S3}
-    return {
-        "operator": {"sandboxRuntime": {"rootfssnapshot": snapshots}},
-        "nodeNamespace": {"name": NODES, "create": create},
-        **more,
-    }
-
-
-def there(manifests: Manifests) -> set[tuple[str, str]]:
-    """Return kind and name of what is in the namespace for what touches nodes."""
+def there(manifests: Manifests, namespace: str = NODE_NAMESPACE) -> set[tuple[str, str]]:
+    """Return kind and name of what is in a namespace: that for what touches nodes."""
     return {
         (item["kind"], item["metadata"]["name"])
         for item in manifests.items
-        if item["metadata"].get("namespace") == NODES
+        if item["metadata"].get("namespace") == namespace
     }
 
 
-def test_all_of_the_mounter_is_there_and_nothing_else(chart: Chart) -> None:
-    assert there(chart.render(values())) == {
+def test_all_that_touches_nodes_or_has_the_bucket_s_credentials_is_there(chart: Chart) -> None:
+    assert there(chart.render(SNAPSHOTS)) == {
         ("DaemonSet", "isola-snapshot-mounter"),
         ("ServiceAccount", "isola-snapshot-mounter"),
         ("Secret", "isola-operator-snapshot-mounter-credentials"),
         ("Service", "isola-mounter-metrics"),
         ("NetworkPolicy", "isola-snapshot-mounter"),
         ("NetworkPolicy", "isola-default-deny"),
+        ("CronJob", "isola-snapshot-expiry"),
+        ("CronJob", "isola-snapshot-inventory"),
+        ("ServiceAccount", "isola-snapshot-uploader"),
+        ("Secret", "isola-operator-snapshot-uploader-credentials"),
+        ("NetworkPolicy", "isola-snapshot-uploader"),
+        ("Role", "isola-operator-jobs"),
+        ("RoleBinding", "isola-operator-jobs"),
+    }
+    assert there(chart.render(INSTALLER)) == {
+        ("DaemonSet", "isola-gvisor-installer"),
+        ("ServiceAccount", "isola-gvisor-installer"),
     }
 
 
-def test_no_pod_of_the_release_namespace_has_anything_of_a_node(chart: Chart) -> None:
-    manifests = chart.render(values())
+def test_nothing_with_credentials_is_where_whoever_creates_sandboxes_can_mount_it(
+    chart: Chart,
+) -> None:
+    kinds = {kind for kind, _ in there(chart.render(SNAPSHOTS), SANDBOX_NAMESPACE)}
+    assert kinds == {"NetworkPolicy", "Role", "RoleBinding"}
+
+
+@pytest.mark.parametrize("values", [SNAPSHOTS, INSTALLER], ids=["snapshots", "installer"])
+def test_no_pod_of_the_release_namespace_has_anything_of_a_node(
+    chart: Chart, values: Values
+) -> None:
+    manifests = chart.render(values)
     workloads = [*manifests.of("Deployment"), *manifests.of("DaemonSet")]
     touching = {
         item["metadata"]["namespace"]
         for item in workloads
         if any("hostPath" in v for v in item["spec"]["template"]["spec"]["volumes"])
     }
-    assert touching == {NODES}
+    assert touching == {NODE_NAMESPACE}
 
 
-def test_it_writes_logs_under_its_name_from_there(chart: Chart) -> None:
-    manifests = chart.render(values())
-    account = f"system:serviceaccount:{NODES}:isola-snapshot-mounter"
+def test_both_write_logs_under_their_names_from_there(chart: Chart) -> None:
+    manifests = chart.render(SNAPSHOTS)
     policy = manifests.named("ValidatingAdmissionPolicy", f"{RELEASE_NAMESPACE}.isola.writers")
-    assert account in str(policy)
-    assert f"{RELEASE_NAMESPACE}:isola-snapshot-mounter" not in str(manifests.items)
-    binding = manifests.named("RoleBinding", "isola-snapshot-mounter")
-    assert binding["metadata"]["namespace"] == SANDBOX_NAMESPACE
-    assert binding["subjects"] == [
-        {"kind": "ServiceAccount", "name": "isola-snapshot-mounter", "namespace": NODES}
-    ]
+    for name in ("isola-snapshot-mounter", "isola-snapshot-uploader"):
+        assert f"system:serviceaccount:{NODE_NAMESPACE}:{name}" in str(policy)
+        assert f"{RELEASE_NAMESPACE}:{name}" not in str(manifests.items)
+        assert f"{SANDBOX_NAMESPACE}:{name}" not in str(manifests.items)
+        binding = manifests.named("RoleBinding", name)
+        assert binding["metadata"]["namespace"] == SANDBOX_NAMESPACE
+        assert binding["subjects"] == [
+            {"kind": "ServiceAccount", "name": name, "namespace": NODE_NAMESPACE}
+        ]
 
 
-def test_its_metrics_are_scraped_there(chart: Chart) -> None:
+def test_the_mounter_s_metrics_are_scraped_there(chart: Chart) -> None:
     monitored = Chart(helm=chart.helm, home=chart.home, monitored=True)
-    found = monitored.render(values(serviceMonitor={"enabled": True}))
+    found = monitored.render({**SNAPSHOTS, "serviceMonitor": {"enabled": True}})
     monitor = found.named("ServiceMonitor", "isola-snapshot-mounter")
     assert monitor["apiVersion"] == MONITORING
-    assert monitor["spec"]["namespaceSelector"] == {"matchNames": [NODES]}
+    assert monitor["spec"]["namespaceSelector"] == {"matchNames": [NODE_NAMESPACE]}
 
 
-def test_the_namespace_is_created_on_request_only(chart: Chart) -> None:
-    (made,) = chart.render(values()).of("Namespace")
-    assert made["metadata"]["name"] == NODES
-    assert made["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "privileged"
-    assert chart.render(values(create=False)).of("Namespace") == []
+def test_the_namespace_is_created_with_what_it_is_for_unless_it_is_there(chart: Chart) -> None:
+    for values in (SNAPSHOTS, INSTALLER):
+        (made,) = chart.render(values).of("Namespace")
+        assert made["metadata"]["name"] == NODE_NAMESPACE
+        assert made["metadata"]["labels"][ENFORCE] == "privileged"
+        own = {**values, "nodeNamespace": {"name": "nodes", "create": False}}
+        assert chart.render(own).of("Namespace") == []
+        assert there(chart.render(own), "nodes") == there(chart.render(values))
 
 
-def test_without_snapshots_nothing_is_there(chart: Chart) -> None:
-    assert there(chart.render({"nodeNamespace": {"name": NODES}})) == set()
+def test_without_anything_that_touches_nodes_there_is_none(chart: Chart) -> None:
+    manifests = chart.render({"nodeNamespace": {"create": True}})
+    assert there(manifests) == set()
+    assert manifests.of("Namespace") == []
+    assert "ISOLA_NODE_NAMESPACE" not in manifests.environment("isola-operator")
 
 
+@pytest.mark.parametrize("values", [SNAPSHOTS, INSTALLER], ids=["snapshots", "installer"])
 @pytest.mark.parametrize(
-    ("namespace", "complaint"),
+    ("name", "complaint"),
     [
-        pytest.param({"create": True}, "nodeNamespace.name is empty: name", id="no name"),
-        pytest.param(
-            {"create": True, "name": RELEASE_NAMESPACE},
-            "nodeNamespace.name is the release namespace",
-            id="one that is there",
-        ),
-        pytest.param(
-            {"name": SANDBOX_NAMESPACE},
-            "nodeNamespace.name is the sandbox namespace",
-            id="among the sandboxes",
-        ),
-        pytest.param({"name": "Nodes"}, "at '/nodeNamespace/name'", id="no name for a namespace"),
+        pytest.param("", "nodeNamespace.name is empty", id="no name"),
+        pytest.param(RELEASE_NAMESPACE, "name is the release namespace", id="the release's"),
+        pytest.param(SANDBOX_NAMESPACE, "name is the sandbox namespace", id="among sandboxes"),
+        pytest.param("kube-system", "a namespace of Kubernetes itself", id="Kubernetes' own"),
     ],
 )
-def test_a_namespace_that_cannot_be_is_refused(
-    chart: Chart, namespace: Values, complaint: str
+def test_a_namespace_for_something_else_is_refused_with_advice(
+    chart: Chart, values: dict[str, Any], name: str, complaint: str
 ) -> None:
     with pytest.raises(RefusedError) as refused:
-        chart.render({"nodeNamespace": namespace})
+        chart.render({**values, "nodeNamespace": {"name": name}})
     assert complaint in str(refused.value)
+    assert "such as isola-nodes" in str(refused.value)
+
+
+def test_a_name_that_no_namespace_has_is_refused(chart: Chart) -> None:
+    with pytest.raises(RefusedError, match="at '/nodeNamespace/name'"):
+        chart.render({"nodeNamespace": {"name": "Nodes"}})

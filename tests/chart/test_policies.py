@@ -6,7 +6,14 @@ from ast import literal_eval
 import pytest
 import yaml
 
-from chart.rendering import RELEASE_NAMESPACE, SANDBOX_NAMESPACE, Chart, Manifest, Manifests
+from chart.rendering import (
+    NODE_NAMESPACE,
+    RELEASE_NAMESPACE,
+    SANDBOX_NAMESPACE,
+    Chart,
+    Manifest,
+    Manifests,
+)
 from isola_lifecycle.sandbox.ranges import blocked
 from isola_operator.manifests.faults import VOLUMES
 from isola_operator.manifests.ownership import RESERVED
@@ -109,9 +116,8 @@ def test_the_writers_are_the_accounts_that_may_write(chart: Chart) -> None:
         "apiGateway": {"enabled": False},
     }
     bucket = {"enabled": True, "storage": {"type": "gcs", "gcs": {"bucket": "b"}}}
-    system, sandboxes = (
-        f"system:serviceaccount:{namespace}:"
-        for namespace in (RELEASE_NAMESPACE, SANDBOX_NAMESPACE)
+    system, nodes = (
+        f"system:serviceaccount:{namespace}:" for namespace in (RELEASE_NAMESPACE, NODE_NAMESPACE)
     )
     usual = {f"{system}isola-operator": "operator", f"{system}isola-api-gateway": "gateway"}
     for values, accounts in (
@@ -120,8 +126,8 @@ def test_the_writers_are_the_accounts_that_may_write(chart: Chart) -> None:
         (
             {"operator": {"sandboxRuntime": {"rootfssnapshot": bucket}}},
             usual
-            | {f"{sandboxes}isola-snapshot-uploader": "uploader"}
-            | {f"{system}isola-snapshot-mounter": "mounter"},
+            | {f"{nodes}isola-snapshot-uploader": "uploader"}
+            | {f"{nodes}isola-snapshot-mounter": "mounter"},
         ),
     ):
         policy = chart.render(values).named(

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import pytest
 
 from chart.rendering import (
+    NODE_NAMESPACE,
     RELEASE_NAMESPACE,
     SANDBOX_NAMESPACE,
     Chart,
@@ -37,9 +38,7 @@ OPERATOR = {
     grant(SANDBOX_NAMESPACE, OURS, "sandboxrecords", "get list create delete"),
     grant(SANDBOX_NAMESPACE, OURS, "rootfssnapshots", "get list watch create patch delete"),
     grant(SANDBOX_NAMESPACE, OURS, "rootfssnapshots/status", "patch"),
-    grant(SANDBOX_NAMESPACE, OURS, "rootfssnapshots/finalizers", "update"),
     grant(SANDBOX_NAMESPACE, OURS, "rootfssnapshotrecords", "get list create delete"),
-    grant(SANDBOX_NAMESPACE, "batch", "jobs", "get list watch create delete"),
     grant(SANDBOX_NAMESPACE, "", "events", "create"),
     grant(SANDBOX_NAMESPACE, "", "pods", "get list watch create delete"),
     grant(
@@ -51,6 +50,20 @@ OPERATOR = {
 }
 OPERATOR_CANARY = grant(RELEASE_NAMESPACE, "", "services", "get", "isola-operator-canary")
 OPERATOR.add(OPERATOR_CANARY)
+JOBS = {
+    grant(NODE_NAMESPACE, "batch", "jobs", "get list watch create delete"),
+    grant(NODE_NAMESPACE, "", "pods", "list watch"),
+}
+UPLOADER = {
+    grant(SANDBOX_NAMESPACE, OURS, "rootfssnapshots", "get list"),
+    grant(SANDBOX_NAMESPACE, OURS, "rootfssnapshots/status", "patch"),
+}
+MOUNTER = {
+    grant(SANDBOX_NAMESPACE, "", "pods", "list watch"),
+    grant(SANDBOX_NAMESPACE, OURS, "rootfssnapshots", "list watch"),
+    grant(SANDBOX_NAMESPACE, OURS, "sandboxes", "get"),
+    grant(SANDBOX_NAMESPACE, OURS, "sandboxes/status", "patch"),
+}
 LEADER_ELECTION = {
     grant(RELEASE_NAMESPACE, "coordination.k8s.io", "leases", "create"),
     grant(RELEASE_NAMESPACE, "coordination.k8s.io", "leases", "get patch", "isola-operator"),
@@ -97,7 +110,7 @@ WITH_EVERYTHING = WITH_EXPORTER | WITH_EGRESS | WITH_SNAPSHOTS
 
 
 def granted(manifests: Manifests) -> dict[str, set[Grant]]:
-    """Return what each service account of the release namespace may do."""
+    """Return what each service account may do; those of the release namespace and of nodes'."""
     found: dict[str, set[Grant]] = {}
     for binding in manifests.of("RoleBinding"):
         namespace = binding["metadata"]["namespace"]
@@ -108,7 +121,11 @@ def granted(manifests: Manifests) -> dict[str, set[Grant]]:
             and item["metadata"]["namespace"] == namespace
         )
         for subject in binding["subjects"]:
-            assert (subject["kind"], subject["namespace"]) == ("ServiceAccount", RELEASE_NAMESPACE)
+            assert subject["kind"] == "ServiceAccount"
+            account = manifests.of("ServiceAccount")
+            made = [a for a in account if a["metadata"]["name"] == subject["name"]]
+            assert [a["metadata"]["namespace"] for a in made] in ([], [subject["namespace"]])
+            assert subject["namespace"] in {RELEASE_NAMESPACE, NODE_NAMESPACE}
             found.setdefault(subject["name"], set()).update(
                 grant(
                     namespace,
@@ -160,6 +177,16 @@ def granted(manifests: Manifests) -> dict[str, set[Grant]]:
             id="the way out by name without a gateway",
         ),
         pytest.param(
+            WITH_SNAPSHOTS,
+            {
+                "isola-operator": OPERATOR | JOBS,
+                "isola-api-gateway": GATEWAY,
+                "isola-snapshot-uploader": UPLOADER,
+                "isola-snapshot-mounter": MOUNTER,
+            },
+            id="Jobs of snapshots are made where they touch nodes",
+        ),
+        pytest.param(
             {"operator": {"serviceAccount": {"create": False, "name": "given"}}},
             {"given": OPERATOR, "isola-api-gateway": GATEWAY},
             id="an account made elsewhere",
@@ -203,15 +230,16 @@ def test_nothing_is_granted_cluster_wide_where_the_ranges_are_configured(chart: 
 
 
 def test_no_role_is_left_unbound(chart: Chart) -> None:
-    manifests = chart.render(SEVERAL | WITH_EXPORTER | WITH_EGRESS)
-    bound = {
-        (item["metadata"]["namespace"], item["roleRef"]["name"])
-        for item in manifests.of("RoleBinding")
-    }
-    roles = {
-        (item["metadata"]["namespace"], item["metadata"]["name"]) for item in manifests.of("Role")
-    }
-    assert roles == bound
+    for manifests in map(chart.render, (SEVERAL, WITH_EVERYTHING)):
+        bound = {
+            (item["metadata"]["namespace"], item["roleRef"]["name"])
+            for item in manifests.of("RoleBinding")
+        }
+        roles = {
+            (item["metadata"]["namespace"], item["metadata"]["name"])
+            for item in manifests.of("Role")
+        }
+        assert roles == bound
 
 
 def test_the_token_is_mounted_where_the_api_server_is_needed_and_nowhere_else(
@@ -288,7 +316,9 @@ def test_what_expires_is_removed_with_the_uploader_s_rights_and_credentials(char
     (container,) = expiry["containers"]
     assert container["args"] == ["expire"]
     ((secret,),) = (source.values() for source in container["envFrom"])
-    assert manifests.named("Secret", secret["name"])["metadata"]["namespace"] == SANDBOX_NAMESPACE
+    where = manifests.named("Secret", secret["name"])["metadata"]["namespace"]
+    assert where == manifests.named("CronJob", "isola-snapshot-expiry")["metadata"]["namespace"]
+    assert where == NODE_NAMESPACE
     assert "s" not in [variable["value"] for variable in container["env"]]
 
 

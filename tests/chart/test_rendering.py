@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from chart.rendering import (
+    NODE_NAMESPACE,
     RELEASE_NAMESPACE,
     SANDBOX_NAMESPACE,
     VERSION,
@@ -150,7 +151,7 @@ def test_everything_says_where_it_belongs(chart: Chart, values: Values) -> None:
     sandboxes = values.get("sandboxNamespace", {}).get("name", SANDBOX_NAMESPACE)
     for item in chart.render(values).items:
         if item["kind"] not in OF_NO_NAMESPACE:
-            assert item["metadata"]["namespace"] in {RELEASE_NAMESPACE, sandboxes}
+            assert item["metadata"]["namespace"] in {RELEASE_NAMESPACE, NODE_NAMESPACE, sandboxes}
         assert item["metadata"]["labels"]["app.kubernetes.io/part-of"] == "isola"
 
 

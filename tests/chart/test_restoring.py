@@ -36,7 +36,7 @@ from support.store import unique
 
 pytestmark = [pytest.mark.apiserver, pytest.mark.bucket]
 
-RELEASE_NAMESPACE, SANDBOX_NAMESPACE = "restoring-system", "restoring"
+RELEASE_NAMESPACE, SANDBOX_NAMESPACE, NODES = "restoring-system", "restoring", "restoring-nodes"
 RELEASE = ("isola", "--namespace", RELEASE_NAMESPACE)
 BUCKET = "restoring"
 PLAIN = noise(100_000)
@@ -52,9 +52,13 @@ class Installed:
     mounter: dict[str, str]
     folder: Path
 
+    def where(self, account: str) -> str:
+        """Return in which namespace a service account of the release is."""
+        return RELEASE_NAMESPACE if account == "isola-operator" else NODES
+
     def kubeconfig(self, account: str, folder: Path) -> str:
         """Return a file with the credentials of a service account of the release."""
-        done = self.server.run_kubectl("create", "token", account, "-n", RELEASE_NAMESPACE)
+        done = self.server.run_kubectl("create", "token", account, "-n", self.where(account))
         assert done.returncode == 0, done.stderr
         path = folder / account
         path.write_text(self.server.kubeconfig.read_text())
@@ -94,6 +98,7 @@ def installed(
         }
         values: dict[str, Any] = {
             "sandboxNamespace": {"name": SANDBOX_NAMESPACE},
+            "nodeNamespace": {"name": NODES},
             "crds": {"enabled": False},
             "operator": {
                 "sandboxRuntime": {"rootfssnapshot": snapshots},

@@ -10,6 +10,7 @@ import pytest
 import isola_mounter.settings
 import isola_operator.settings
 from chart.rendering import (
+    NODE_NAMESPACE,
     RELEASE_NAMESPACE,
     SANDBOX_NAMESPACE,
     VERSION,
@@ -83,7 +84,7 @@ def test_the_mounter_appends_to_logs_of_sandboxes_and_reads_what_it_must(chart: 
     binding = manifests.named("RoleBinding", "isola-snapshot-mounter")
     assert binding["metadata"]["namespace"] == SANDBOX_NAMESPACE
     (subject,) = binding["subjects"]
-    assert (subject["name"], subject["namespace"]) == ("isola-snapshot-mounter", RELEASE_NAMESPACE)
+    assert (subject["name"], subject["namespace"]) == ("isola-snapshot-mounter", NODE_NAMESPACE)
     account = manifests.named("ServiceAccount", "isola-snapshot-mounter")
     assert account["automountServiceAccountToken"] is False
     # Nothing beside that, in whatever namespace, and nothing cluster-wide.
@@ -93,15 +94,22 @@ def test_the_mounter_appends_to_logs_of_sandboxes_and_reads_what_it_must(chart: 
 
 
 def test_the_uploader_appends_to_logs_of_snapshots(chart: Chart) -> None:
-    assert granted(chart.render(snapshots()), "isola-snapshot-uploader") == {
+    manifests = chart.render(snapshots())
+    assert granted(manifests, "isola-snapshot-uploader") == {
         (OURS, "rootfssnapshots", "get"),
         (OURS, "rootfssnapshots", "list"),
         (OURS, "rootfssnapshots/status", "patch"),
     }
+    binding = manifests.named("RoleBinding", "isola-snapshot-uploader")
+    assert binding["metadata"]["namespace"] == SANDBOX_NAMESPACE
+    (subject,) = binding["subjects"]
+    account = manifests.named("ServiceAccount", "isola-snapshot-uploader")["metadata"]
+    assert (subject["name"], subject["namespace"]) == (account["name"], NODE_NAMESPACE)
+    assert account["namespace"] == NODE_NAMESPACE
 
 
 def test_each_writes_logs_under_its_own_name(chart: Chart) -> None:
-    prefix = f"system:serviceaccount:{RELEASE_NAMESPACE}:isola-"
+    prefix = f"system:serviceaccount:{NODE_NAMESPACE}:isola-"
     for values, known in ((snapshots(), True), ({}, False)):
         policy = chart.render(values).named(
             "ValidatingAdmissionPolicy", f"{RELEASE_NAMESPACE}.isola.writers"
@@ -231,16 +239,18 @@ def test_the_mounter_accepts_every_level_of_the_schema(chart: Chart, level: str)
 # --- credentials -------------------------------------------------------------------------------
 
 
-def test_keys_in_the_values_become_a_secret_in_each_namespace(chart: Chart) -> None:
+def test_keys_in_the_values_become_a_secret_for_each_and_none_is_beside_sandboxes(
+    chart: Chart,
+) -> None:
     manifests = chart.render(with_keys())
     found = {
-        item["metadata"]["namespace"]: (item["metadata"]["name"], item["stringData"])
+        (item["metadata"]["namespace"], item["metadata"]["name"]): item["stringData"]
         for item in manifests.of("Secret")
     }
     data = {"AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "secret"}
     assert found == {
-        SANDBOX_NAMESPACE: ("isola-operator-snapshot-uploader-credentials", data),
-        RELEASE_NAMESPACE: ("isola-operator-snapshot-mounter-credentials", data),
+        (NODE_NAMESPACE, "isola-operator-snapshot-uploader-credentials"): data,
+        (NODE_NAMESPACE, "isola-operator-snapshot-mounter-credentials"): data,
     }
     (source,) = container(manifests)["envFrom"]
     assert source["secretRef"]["name"] == "isola-operator-snapshot-mounter-credentials"
@@ -310,12 +320,12 @@ NAMED = {"serviceAccount": {"create": False}}
         ),
         pytest.param(
             snapshots(uploader={"existingSecret": "x"}),
-            "snapshotMounter.existingSecret is not: the mounter is in the namespace isola-system",
+            "snapshotMounter.existingSecret is not: the mounter is in the namespace isola-nodes",
             id="a secret for one of two",
         ),
         pytest.param(
             snapshots(snapshotMounter={"existingSecret": "x"}),
-            "uploader.existingSecret is not: the uploader is in the sandbox namespace",
+            "uploader.existingSecret is not: the uploader is in the namespace isola-nodes",
             id="a secret for the other of two",
         ),
         pytest.param(

@@ -19,7 +19,13 @@ import httpx
 import pytest
 
 from chart.accounts import Accounts, Use
-from chart.rendering import RELEASE_NAMESPACE, SANDBOX_NAMESPACE, Chart, Values
+from chart.rendering import (
+    NODE_NAMESPACE,
+    RELEASE_NAMESPACE,
+    SANDBOX_NAMESPACE,
+    Chart,
+    Values,
+)
 from isola_lifecycle.archive import rest
 from isola_lifecycle.errors import NotFoundError
 from isola_lifecycle.naming import ROOTFS_SNAPSHOT, SANDBOX, keepsake_name
@@ -64,10 +70,9 @@ GIVEN: Values = {
 }
 # What the API server itself asks the authorizer for, on behalf of whoever sets an owner that blocks
 # deletion: it is no request, so the log has none. Here it is asked for (see `kubernetes_server`):
-# without it no pod and no Job is created.
+# without it no pod is created.
 ASKED_FOR_BY_ADMISSION = {
-    Use(SANDBOX_NAMESPACE, f"{plural}/finalizers", "update")
-    for plural in ("sandboxes", "rootfssnapshots")
+    Use(SANDBOX_NAMESPACE, "sandboxes/finalizers", "update"),
 }
 
 
@@ -137,7 +142,7 @@ class Scene:
         folder.mkdir(exist_ok=True)
         leave_archive(folder, noise(1000))
         snapshot = await KubernetesSnapshots(self.client, SANDBOX_NAMESPACE).read(name)
-        account = self.accounts.kubeconfig("isola-snapshot-uploader", SANDBOX_NAMESPACE)
+        account = self.accounts.kubeconfig("isola-snapshot-uploader", NODE_NAMESPACE)
         environment = variables(snapshot, folder, self.minio.url(BUCKET), Path(account))
         done = await asyncio.to_thread(
             subprocess.run,
@@ -291,7 +296,7 @@ async def scene(accounts: Accounts, minio: Server, tmp_path: Path) -> AsyncGener
 
 async def _collect_garbage(client: KubernetesClient) -> None:
     """Let Jobs go that are deleted: their pods, which there never were, are gone."""
-    jobs = jobs_path(SANDBOX_NAMESPACE)
+    jobs = jobs_path(NODE_NAMESPACE)
     while True:
         for job in (await client.request("GET", jobs))["items"]:
             if "deletionTimestamp" in job["metadata"]:

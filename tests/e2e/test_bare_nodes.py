@@ -12,7 +12,8 @@ from pathlib import Path
 import isola
 import pytest
 
-from support.cluster import Cluster, until
+from support.cluster import NODES as ON_NODES
+from support.cluster import SYSTEM, Cluster, until
 from support.toolchain import ROOT
 
 CACHE = os.environ.get("ISOLA_CACHE") or Path.home() / ".cache" / "isola"
@@ -24,7 +25,6 @@ ENVIRONMENT = {
     "ISOLA_PORT": PORT,
     "NODE_GVISOR": "false",
 }
-SYSTEM = "isola-system"
 DROP_IN = "/etc/containerd/conf.d/isola-gvisor.toml"
 OWN = """
 version = 2
@@ -74,6 +74,9 @@ def bare() -> Iterator[Cluster]:
 
 
 def install(bare: Cluster, bundle: Path) -> None:
+    bare.kubectl("create", "namespace", SYSTEM, check=False)
+    restricted = "pod-security.kubernetes.io/enforce=restricted"
+    bare.kubectl("label", "--overwrite", "namespace", SYSTEM, restricted)
     done = subprocess.run(
         [
             *(ROOT / "hack" / "install-bundle.sh", bundle, "--kind", CLUSTER),
@@ -96,11 +99,11 @@ def labels(bare: Cluster, node: str) -> dict[str, str]:
 
 def why_not_ready(bare: Cluster, node: str) -> str:
     logs = bare.kubectl(
-        *("logs", "-n", SYSTEM, "--tail=-1", "--prefix"),
+        *("logs", "-n", ON_NODES, "--tail=-1", "--prefix"),
         *("-l", "app.kubernetes.io/component=gvisor-installer"),
     ).stdout
     pods = bare.get(
-        "pods", namespace=SYSTEM, selector="app.kubernetes.io/component=gvisor-installer"
+        "pods", namespace=ON_NODES, selector="app.kubernetes.io/component=gvisor-installer"
     )["items"]
     names = [pod["metadata"]["name"] for pod in pods if pod["spec"]["nodeName"] == node]
     return "\n".join(line for line in logs.splitlines() if any(name in line for name in names))
@@ -143,7 +146,7 @@ def test_a_node_that_refuses_is_as_it_was_and_the_others_get_gvisor(
     assert "refused" in bare.on_node(stubborn, "ls /var/lib/isola-gvisor")
     bare.on_node(stubborn, f"rm -r {unit} /var/lib/isola-gvisor/refused && systemctl daemon-reload")
     bare.kubectl(
-        *("rollout", "restart", "-n", SYSTEM, "daemonset/isola-gvisor-installer"),
+        *("rollout", "restart", "-n", ON_NODES, "daemonset/isola-gvisor-installer"),
     )
     until(lambda: labels(bare, stubborn), seconds=90, what="gVisor on the mended node")
 
@@ -156,7 +159,7 @@ def left_alone(bare: Cluster, own: str, other: str) -> None:
     bare.on_node(own, "systemctl restart containerd")
     before = bare.on_node(own, f"cat {DROP_IN}")
     bare.kubectl(
-        *("set", "env", "-n", SYSTEM, "daemonset/isola-gvisor-installer"),
+        *("set", "env", "-n", ON_NODES, "daemonset/isola-gvisor-installer"),
         "ISOLA_GVISOR_HANDLER=own",
     )
     until(

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from e2e.surroundings import ALLOWED, LABELS, PORT, SIDECAR, Surroundings, Target, source
-from support.cluster import SYSTEM, Cluster
+from support.cluster import Cluster, home_of
 
 COMPONENTS = ["operator", "api-gateway", "egress", "snapshot-mounter"]
 # What each listens on: who gets there from another pod, and who does not.
@@ -27,7 +27,7 @@ CLOSED = {"operator": [8081], "egress": [443, 10042], "snapshot-mounter": [8081]
 
 def pods(cluster: Cluster, component: str) -> list[Any]:
     selector = f"app.kubernetes.io/component={component}"
-    found = cluster.get("pods", namespace=SYSTEM, selector=selector)["items"]
+    found = cluster.get("pods", namespace=home_of(component), selector=selector)["items"]
     return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
 
 
@@ -117,6 +117,15 @@ def service(cluster: Cluster, name: str, namespace: str) -> str:
 def probe(cluster: Cluster, pod: Any, targets: list[Target]) -> list[str]:
     """Return what comes of connecting from a component's own container."""
     given = [(each.protocol, each.host, each.port) for each in targets]
-    command = ("exec", "-i", "-n", SYSTEM, pod["metadata"]["name"], "--", "python3", "-c")
+    command = (
+        "exec",
+        "-i",
+        "-n",
+        pod["metadata"]["namespace"],
+        pod["metadata"]["name"],
+        "--",
+        "python3",
+        "-c",
+    )
     done = cluster.kubectl(*command, source("probe.py"), stdin=json.dumps(given))
     return json.loads(done.stdout)

@@ -16,7 +16,7 @@ import isola
 import pytest
 
 from isola_lifecycle.chain import faults
-from support.cluster import SYSTEM, Cluster, fresh, until
+from support.cluster import NODES, SYSTEM, Cluster, fresh, until
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -342,7 +342,7 @@ def ended(http: httpx.Client, id_: str) -> dict[str, Any] | None:
 def inventory(cluster: Cluster) -> dict[str, str]:
     """Return the lines of what is in the bucket, by the snapshot's name, as people are told to."""
     job = fresh("inventory")
-    at = ("-n", "isola-sandboxes")
+    at = ("-n", NODES)
     cluster.kubectl("create", "job", job, "--from=cronjob/isola-snapshot-inventory", *at)
     cluster.kubectl("wait", "--for=condition=complete", "--timeout=100s", f"job/{job}", *at)
     lines = cluster.kubectl("logs", f"job/{job}", *at).stdout.splitlines()

@@ -88,7 +88,7 @@ def values_of(cluster: Cluster, helm: Registry) -> dict[str, Any]:
     )
     values = json.loads(told)
     values["sandboxNamespace"] = {"name": INSIDE}
-    values["nodeNamespace"] = {"name": NODES, "create": True}
+    values["nodeNamespace"] = {"name": NODES}
     values["crds"] = {"enabled": False}
     values["apiGateway"]["service"] = {"type": "ClusterIP"}
     return values

@@ -14,7 +14,7 @@ from isola_store.records import KubernetesRecords
 from isola_store.reflector import sandbox_reflector
 from support.collector import Collector
 from support.kubelet import Kubelet
-from support.kubernetes_server import NAMESPACE, ApiServer, free_port
+from support.kubernetes_server import NAMESPACE, NODE_NAMESPACE, ApiServer, free_port
 from support.program import Program
 
 
@@ -47,6 +47,7 @@ def operator(tmp_path: Path, api_server: ApiServer) -> Iterator[Program]:
         api_server,
         ISOLA_SANDBOX_SIDECAR_IMAGE="sidecar:1",
         ISOLA_ROOTFSSNAPSHOT_ENABLED="true",
+        ISOLA_NODE_NAMESPACE=NODE_NAMESPACE,
         ISOLA_SNAPSHOT_UPLOADER_IMAGE="uploader:1",
         ISOLA_ROOTFSSNAPSHOT_BUCKET_URL="s3://bucket",
         ISOLA_ROOTFSSNAPSHOT_STAGING_ROOT="/var/lib/isola",

@@ -23,12 +23,12 @@ from isola_store.kubernetes import KubernetesSnapshots
 from isola_store.port import Draft, Sandbox, Snapshot
 from isola_store.records import KubernetesRecords
 from support.kubelet import PODS
-from support.kubernetes_server import NAMESPACE
+from support.kubernetes_server import NAMESPACE, NODE_NAMESPACE
 from support.store import unique
 
 pytestmark = [pytest.mark.apiserver, pytest.mark.timeout(600)]
 
-JOBS = f"/apis/batch/v1/namespaces/{NAMESPACE}/jobs"
+JOBS = f"/apis/batch/v1/namespaces/{NODE_NAMESPACE}/jobs"
 ARCHIVE = Archive(20_480, "ab")
 OBJECT = uploading.Object(
     key="rootfssnapshots/x.tar",

@@ -23,7 +23,7 @@ from isola_lifecycle.chain import faults
 from isola_lifecycle.log import Fact
 from isola_store.client import KubernetesClient
 from isola_store.kubernetes import KubernetesSnapshots
-from support.kubernetes_server import NAMESPACE, ApiServer, free_port
+from support.kubernetes_server import NAMESPACE, NODE_NAMESPACE, ApiServer, free_port
 from support.program import Program
 from support.store import append, unique
 
@@ -54,6 +54,7 @@ def operator(api_server: ApiServer, folder: Path) -> Generator[None]:
         "ISOLA_METRICS_PORT": str(free_port()),
         "ISOLA_HEALTH_PORT": str(free_port()),
         "ISOLA_ROOTFSSNAPSHOT_ENABLED": "true",
+        "ISOLA_NODE_NAMESPACE": NODE_NAMESPACE,
         "ISOLA_ROOTFSSNAPSHOT_BUCKET_URL": "s3://bucket",
         "ISOLA_ROOTFSSNAPSHOT_STAGING_ROOT": "/var/lib/isola",
         "ISOLA_SNAPSHOT_UPLOADER_IMAGE": "uploader:1",

@@ -22,7 +22,13 @@ from isola_lifecycle.commands import (
 )
 from isola_lifecycle.log import Fact, Log, Status
 from isola_lifecycle.seen import Refusal
-from isola_lifecycle.snapshot.commands import Command, CreateJob, CreateRemoval, DeleteJob
+from isola_lifecycle.snapshot.commands import (
+    Command,
+    CreateJob,
+    CreateRemoval,
+    DeleteJob,
+    DeleteRemoval,
+)
 from isola_lifecycle.snapshot.conditions import CATALOGUE, Phase, Reason, Type
 from isola_lifecycle.snapshot.decide import decide
 from isola_lifecycle.snapshot.fold import extend, fold
@@ -364,6 +370,17 @@ def test_then_its_object_where_that_is_wanted() -> None:
     given(*DONE, GONE, REMOVED, seen=leaving).then(WriteRecord())
     given(*DONE, RETAINED, seen=leaving).then(WriteRecord())
     given(*TAKING, FAILED, GONE, seen=leaving).then(WriteRecord())
+
+
+def test_what_removed_the_object_goes_before_the_resource_does_for_nothing_owns_it() -> None:
+    leaving = world(deleting=True, removal=Job(uid="r", complete=True))
+    gave_up = fact("Deleted", "RemovalFailed", FALSE)
+    for ending in (REMOVED, gave_up):
+        given(*DONE, GONE, ending, seen=leaving).then(DeleteRemoval("r"))
+        going = replace(leaving, removal=Job(uid="r", deleting=True))
+        given(*DONE, GONE, ending, seen=going).then(WriteRecord())
+        gone = replace(leaving, removal=None, recorded=True)
+        given(*DONE, GONE, ending, seen=gone).then(RemoveFinalizer())
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,11 @@ from typing import Any
 
 import pytest
 
+from isola_lifecycle import naming
 from isola_lifecycle.snapshot.state import Source
+from isola_operator.jobs import decode_job
 from isola_operator.manifests.job import ARCHIVE_FOLDER, JobSettings, removing, taking
+from isola_operator.snapshots import job_selector
 from isola_store.port import Snapshot
 from isola_uploader.settings import Settings
 from support.store import NOW
@@ -17,7 +20,13 @@ SPEC = {"sandboxName": "s", "timeoutSeconds": 77, "pause": True}
 SNAPSHOT = Snapshot(
     name="snap", uid=UID, generation=1, resource_version="1", created_at=NOW, spec=SPEC
 )
-SETTINGS = JobSettings(image="uploader:1", bucket_url="s3://bucket", archive_limit="2Gi")
+SETTINGS = JobSettings(
+    namespace="nodes",
+    sandbox_namespace="boxes",
+    image="uploader:1",
+    bucket_url="s3://bucket",
+    archive_limit="2Gi",
+)
 
 
 def job(command: str) -> dict[str, Any]:
@@ -47,9 +56,6 @@ def environment(command: str) -> dict[str, str]:
             limit = container(command)["resources"]["limits"]["ephemeral-storage"]
             assert limit == SETTINGS.archive_limit
             told[variable["name"]] = str(2 * 1024**3)
-        elif "fieldRef" in source:
-            assert source["fieldRef"]["fieldPath"] == "metadata.namespace"
-            told[variable["name"]] = "isola-sandboxes"
         else:
             told[variable["name"]] = variable["value"]
     return told
@@ -68,9 +74,23 @@ def test_the_capture_is_told_what_to_take_how_large_it_may_be_and_how_long() -> 
 @pytest.mark.parametrize("command", ["upload", "remove"])
 def test_whoever_writes_into_the_log_is_told_whose_by_name_and_uid(command: str) -> None:
     settings = Settings(environment(command))
-    assert (settings.namespace, settings.snapshot) == ("isola-sandboxes", "snap")
+    assert (settings.namespace, settings.snapshot) == ("boxes", "snap")
     assert settings.snapshot_uid == UID
     assert settings.bucket_url == "s3://bucket"
+
+
+@pytest.mark.parametrize("command", ["upload", "remove"])
+def test_whose_a_job_is_is_told_by_labels_for_no_owner_is_in_its_namespace(command: str) -> None:
+    made = job(command)
+    metadata = made["metadata"]
+    assert "ownerReferences" not in metadata
+    selector = job_selector("boxes")["labelSelector"].split(",")
+    for labels in (metadata["labels"], made["spec"]["template"]["metadata"]["labels"]):
+        for term in selector:
+            key, _, value = term.partition("=")
+            assert labels[key] == value or not value
+    found = decode_job({**made, "metadata": {**metadata, "uid": "j"}})
+    assert (found.owner_uid, naming.snapshot_name(found.name)) == (UID, "snap")
 
 
 @pytest.mark.parametrize("name", ["", "jobs"])

@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -32,7 +33,7 @@ from isola_lifecycle.snapshot.conditions import Phase
 from isola_lifecycle.snapshot.fold import extend, fold
 from isola_lifecycle.snapshot.state import Archive
 from isola_operator.__main__ import run, utc_now
-from isola_operator.manifests.job import JobSettings
+from isola_operator.manifests.job import JobSettings, removing
 from isola_operator.settings import Settings
 from isola_operator.snapshots import jobs_path
 from isola_store.client import MERGE_PATCH, KubernetesClient
@@ -43,14 +44,20 @@ from isola_uploader.adoption import Adopter
 from isola_uploader.journal import journal_of
 from mounter.scene import store
 from support.kubelet import Kubelet
-from support.kubernetes_server import NAMESPACE, ApiServer, free_port
+from support.kubernetes_server import NAMESPACE, NODE_NAMESPACE, ApiServer, free_port
 from support.store import SPEC, unique
 
 pytestmark = pytest.mark.apiserver
 
 PODS = f"/api/v1/namespaces/{NAMESPACE}/pods"
-JOBS = jobs_path(NAMESPACE)
-SNAPSHOTS = JobSettings(image="uploader:1", bucket_url="s3://bucket", service_account="up")
+JOBS = jobs_path(NODE_NAMESPACE)
+SNAPSHOTS = JobSettings(
+    namespace=NODE_NAMESPACE,
+    sandbox_namespace=NAMESPACE,
+    image="uploader:1",
+    bucket_url="s3://bucket",
+    service_account="up",
+)
 POLICY = {"type": "SnapshotRootfs", "snapshotRootfs": {"timeoutSeconds": 60}}
 
 
@@ -389,6 +396,44 @@ async def test_a_snapshot_whose_object_goes_too_waits_for_that(scene: Scene) -> 
         await scene.append(snapshot.name, _fact("Deleted", "ObjectRemoved", key="k"))
         story = await scene.gone(snapshot.name)
         assert told(story)[-2:] == ["DeletionRequested", "Deleted"]
+        # What removed it has nobody's deletion to go with, and was sent off before.
+        removal = await scene.job(f"{snapshot.name}-rm")
+        assert removal is None or "deletionTimestamp" in removal["metadata"]
+        await scene.job_goes(f"{snapshot.name}-rm")
+
+
+async def test_an_operator_that_was_away_sees_out_the_job_of_what_was_deleted_meanwhile(
+    scene: Scene,
+) -> None:
+    async with scene.operator():
+        snapshot = await scene.ask(await scene.running())
+        await scene.capturing(snapshot.name)
+    await scene.snapshots.delete(snapshot.name, uid=snapshot.uid)
+    async with scene.operator():
+        await scene.job_goes(f"{snapshot.name}-job")
+        story = await scene.gone(snapshot.name)
+        assert told(story)[-2:] == ["DeletionRequested", "Succeeded"]
+        assert story[-1].reason == "Cancelled"
+
+
+async def test_a_job_whose_snapshot_is_gone_is_swept_and_nothing_else(scene: Scene) -> None:
+    async with scene.operator():
+        living = await scene.ask(await scene.running())
+        await scene.capturing(living.name)
+    lost = replace(living, name=unique("lost"), uid=str(uuid4()))
+    theirs = replace(lost, name=unique("theirs"))
+    elsewhere = replace(SNAPSHOTS, sandbox_namespace="sandboxes-of-others")
+    nobody_s = removing(replace(lost, name=unique("nobody-s")), 60, SNAPSHOTS)
+    # As those are that the chart's CronJobs make. (The pod's labels are the same dictionary.)
+    del nobody_s["metadata"]["labels"][ROOTFS_SNAPSHOT.uid_label]
+    for manifest in (removing(lost, 60, SNAPSHOTS), removing(theirs, 60, elsewhere), nobody_s):
+        await scene.client.request("POST", JOBS, manifest)
+    async with scene.operator():
+        await scene.job_goes(f"{lost.name}-rm")
+        for name in (f"{living.name}-job", f"{theirs.name}-rm", nobody_s["metadata"]["name"]):
+            job = await scene.job(name)
+            assert job is not None
+            assert "deletionTimestamp" not in job["metadata"]
 
 
 async def test_a_termination_policy_keeps_the_root_file_system(scene: Scene) -> None:

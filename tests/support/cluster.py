@@ -19,6 +19,9 @@ from support.toolchain import ROOT
 
 SANDBOXES = "isola-sandboxes"
 SYSTEM = "isola-system"
+NODES = "isola-nodes"
+# Components that touch nodes.
+_ON_NODES = {"snapshot-mounter", "gvisor-installer"}
 # How much slower than an idle one a machine may be that others use too.
 SLOWNESS = 3
 
@@ -68,10 +71,19 @@ class Cluster:
         return self.get("sandbox", name)["status"]["conditions"][::-1]
 
     def delete_pod_of(self, component: str) -> None:
-        """Kill the operator or the gateway without any grace."""
+        """Kill a component without any grace."""
         selector = f"app.kubernetes.io/component={component}"
         self.kubectl(
-            *("delete", "pod", "-n", SYSTEM, "-l", selector, "--grace-period=0", "--force"),
+            *(
+                "delete",
+                "pod",
+                "-n",
+                home_of(component),
+                "-l",
+                selector,
+                "--grace-period=0",
+                "--force",
+            ),
             "--wait=false",
         )
 
@@ -108,6 +120,11 @@ class Cluster:
             return httpx.get(f"{self.url}/readyz", timeout=2).is_success
         except httpx.TransportError:
             return False
+
+
+def home_of(component: str) -> str:
+    """Return the namespace in which a component's pods are."""
+    return NODES if component in _ON_NODES else SYSTEM
 
 
 def fresh(stem: str) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from isola_lifecycle import naming
-from support.kubernetes_server import NAMESPACE
+from support.kubernetes_server import NAMESPACE, NODE_NAMESPACE
 
 Object = dict[str, Any]
 
@@ -53,7 +53,7 @@ class Etcd:
         for prefix in (
             f"/registry/{naming.GROUP}/",
             f"/registry/pods/{NAMESPACE}/",
-            f"/registry/jobs/{NAMESPACE}/",
+            f"/registry/jobs/{NODE_NAMESPACE}/",
             f"/registry/networkpolicies/{NAMESPACE}/",
             "/registry/minions/",  # nodes, by the name that they had first
         ):

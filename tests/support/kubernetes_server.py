@@ -22,6 +22,7 @@ NEWEST, OLDEST = "kube-apiserver", "kube-apiserver-oldest"
 
 TOKEN = "tests-only"  # of a server that lives on loopback for one test session
 NAMESPACE = "isola-sandboxes"
+NODE_NAMESPACE = "isola-nodes"
 # What service accounts ask for is written down, once it is answered; nothing of administrators.
 AUDIT_POLICY = {
     "apiVersion": "audit.k8s.io/v1",
@@ -126,6 +127,7 @@ def _install_resources(server: ApiServer) -> None:
         ("apply", "-f", str(ROOT / "chart" / "files" / "crds")),
         ("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s"),
         ("create", "namespace", NAMESPACE),
+        ("create", "namespace", NODE_NAMESPACE),
     ):
         done = server.run_kubectl(*arguments)
         if done.returncode:

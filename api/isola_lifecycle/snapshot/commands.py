@@ -24,4 +24,11 @@ class CreateRemoval:
     """Make sure that the Job exists that removes the object from the bucket."""
 
 
-Command = KeepingCommand | CreateJob | DeleteJob | CreateRemoval
+@dataclass(frozen=True, slots=True)
+class DeleteRemoval:
+    """Make sure that the Job of this UID, which removed the object, is on its way out."""
+
+    uid: str
+
+
+Command = KeepingCommand | CreateJob | DeleteJob | CreateRemoval | DeleteRemoval

@@ -1,6 +1,7 @@
 """How a snapshot is seen out: Job, object in the bucket, log, resource, in this order.
 
     DeletionRequested → the Job is gone → Deleted, where the object goes too
+                                        → the Job that removed it is on its way out
                                         → the whole log is in the archive → the finalizer goes
 
 Nothing that is in the way blocks the deletion for ever: an object that cannot be removed is given
@@ -16,7 +17,12 @@ from isola_lifecycle.catalogue import OPERATOR, UNKNOWN_CALLER, on_behalf
 from isola_lifecycle.commands import Decision, DeleteObject
 from isola_lifecycle.keeping import let_go
 from isola_lifecycle.log import Fact, Status
-from isola_lifecycle.snapshot.commands import Command, CreateRemoval, DeleteJob
+from isola_lifecycle.snapshot.commands import (
+    Command,
+    CreateRemoval,
+    DeleteJob,
+    DeleteRemoval,
+)
 from isola_lifecycle.snapshot.conditions import Key, Reason, Type
 from isola_lifecycle.snapshot.fold import DELETE, RETAIN
 from isola_lifecycle.snapshot.observation import Observation
@@ -39,6 +45,9 @@ def see_out(state: State, seen: Observation) -> Decision[Command]:
         return Decision(commands=() if seen.job.deleting else (DeleteJob(seen.job.uid),))
     if state.object_goes and state.stored and not state.deleted_at:
         return _remove(state, seen)
+    if seen.removal and not seen.removal.deleting:
+        # It has no owner that would take it along: the resource is in another namespace.
+        return Decision(commands=(DeleteRemoval(seen.removal.uid),))
     if not seen.finalizer:
         return Decision()
     since = state.deleted_at or state.deletion_requested_at

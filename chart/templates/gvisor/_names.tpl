@@ -1,6 +1,6 @@
-{{/* Where the installer lives: it touches nodes, which the release namespace must admit (Pod Security privileged). */}}
+{{/* Where the installer lives: with what else touches nodes. */}}
 {{- define "isola.gvisor.namespace" -}}
-{{- .Release.Namespace -}}
+{{- include "isola.nodeNamespace" . -}}
 {{- end -}}
 
 {{- define "isola.gvisor.name" -}}

@@ -11,6 +11,9 @@ The Job that takes it has two containers, so that none can do what both can:
 
 Those that adopt and remove have the uploader's container alone, and nothing of any node.
 
+All are where what touches nodes is, with the bucket's credentials, away from the sandboxes. Nothing
+there can belong to a snapshot: labels say whose a Job is, and the operator sees it out.
+
 `restartPolicy: OnFailure`: an uploader that is killed is started again beside its archive, and
 goes on from there.
 """
@@ -23,7 +26,6 @@ from typing import Any
 
 from isola_lifecycle import naming
 from isola_lifecycle.snapshot.state import Source
-from isola_store.kubernetes import API_VERSION
 from isola_store.port import Snapshot
 
 Json = Mapping[str, Any]
@@ -38,6 +40,9 @@ NOBODY = 65534
 
 # Restarts of the uploader count as failures of the Job: its deadline bounds them, not their number.
 BACKOFF_LIMIT = 100
+
+# Should nobody see a Job out, because there is no operator any more, Kubernetes does.
+KEPT_SECONDS = 3600
 
 # Longer than a pause, a resumption and the abort of an upload take.
 GRACE_SECONDS = 60
@@ -59,6 +64,8 @@ class JobSettings:
     """What the installation decides about the Jobs of snapshots.
 
     Attributes:
+        namespace: Where the Jobs are.
+        sandbox_namespace: Where the snapshots are.
         image: Of the uploader.
         pull_policy: Its pull policy, or empty.
         image_pull_secrets: Names of secrets for it.
@@ -72,6 +79,8 @@ class JobSettings:
         priority_class: PriorityClass of the pods, or empty.
     """
 
+    namespace: str = "isola-nodes"
+    sandbox_namespace: str = "isola-sandboxes"
     image: str = ""
     pull_policy: str = ""
     image_pull_secrets: tuple[str, ...] = ()
@@ -143,20 +152,20 @@ def taking(snapshot: Snapshot, source: Source, settings: JobSettings) -> dict[st
             _token(),
         ],
     }
-    return _job(snapshot, naming.job_name(snapshot.name), pod, deadline)
+    return _job(snapshot, naming.job_name(snapshot.name), pod, deadline, settings)
 
 
 def adopting(snapshot: Snapshot, settings: JobSettings) -> dict[str, Any]:
     """Return the Job that looks at the object that a snapshot adopts."""
     deadline = int(snapshot.spec.get("timeoutSeconds", 300))
     pod = _anywhere("adopt", snapshot, settings)
-    return _job(snapshot, naming.job_name(snapshot.name), pod, deadline)
+    return _job(snapshot, naming.job_name(snapshot.name), pod, deadline, settings)
 
 
 def removing(snapshot: Snapshot, deadline_seconds: int, settings: JobSettings) -> dict[str, Any]:
     """Return the Job that removes a snapshot's object from the bucket."""
     pod = _anywhere("remove", snapshot, settings)
-    return _job(snapshot, naming.removal_name(snapshot.name), pod, deadline_seconds)
+    return _job(snapshot, naming.removal_name(snapshot.name), pod, deadline_seconds, settings)
 
 
 def _anywhere(command: str, snapshot: Snapshot, settings: JobSettings) -> dict[str, Any]:
@@ -172,17 +181,14 @@ def _anywhere(command: str, snapshot: Snapshot, settings: JobSettings) -> dict[s
     }
 
 
-def _job(snapshot: Snapshot, name: str, pod: Json, deadline_seconds: int) -> dict[str, Any]:
-    owner = {
-        "apiVersion": API_VERSION,
-        "kind": naming.ROOTFS_SNAPSHOT.kind,
-        "name": snapshot.name,
-        "uid": snapshot.uid,
-        "controller": True,
-        "blockOwnerDeletion": True,
-    }
+def _job(
+    snapshot: Snapshot, name: str, pod: Json, deadline_seconds: int, settings: JobSettings
+) -> dict[str, Any]:
     labels = {
         APP_LABEL: APP,
+        naming.SUBJECT_NAMESPACE_LABEL: settings.sandbox_namespace,
+        naming.ROOTFS_SNAPSHOT.name_label: snapshot.name,
+        naming.ROOTFS_SNAPSHOT.uid_label: snapshot.uid,
         "app.kubernetes.io/component": "rootfssnapshot",
         "app.kubernetes.io/part-of": "isola",
         "app.kubernetes.io/managed-by": "isola-operator",
@@ -196,17 +202,19 @@ def _job(snapshot: Snapshot, name: str, pod: Json, deadline_seconds: int) -> dic
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
-        "metadata": {"name": name, "labels": labels, "ownerReferences": [owner]},
+        "metadata": {"name": name, "labels": labels},
         "spec": {
             "backoffLimit": BACKOFF_LIMIT,
             "activeDeadlineSeconds": deadline_seconds,
+            "ttlSecondsAfterFinished": KEPT_SECONDS,
             "template": {"metadata": {"labels": labels, "annotations": annotations}, "spec": pod},
         },
     }
 
 
 def _pod(settings: JobSettings) -> dict[str, Any]:
-    pod: dict[str, Any] = {
+    priority = {"priorityClassName": settings.priority_class} if settings.priority_class else {}
+    return {
         "restartPolicy": "OnFailure",
         "serviceAccountName": settings.service_account,
         "automountServiceAccountToken": False,  # for the uploader alone, below
@@ -214,15 +222,14 @@ def _pod(settings: JobSettings) -> dict[str, Any]:
         "terminationGracePeriodSeconds": GRACE_SECONDS,
         "imagePullSecrets": [{"name": name} for name in settings.image_pull_secrets],
         "securityContext": {"fsGroup": NOBODY, "seccompProfile": {"type": "RuntimeDefault"}},
+        **priority,
     }
-    if settings.priority_class:
-        pod["priorityClassName"] = settings.priority_class
-    return pod
 
 
 def _common(snapshot: Snapshot, settings: JobSettings) -> dict[str, str]:
     return {
         "ISOLA_BUCKET_URL": settings.bucket_url,
+        "ISOLA_NAMESPACE": settings.sandbox_namespace,
         "ISOLA_SNAPSHOT": snapshot.name,
         "ISOLA_SNAPSHOT_UID": snapshot.uid,
         "ISOLA_LOG_LEVEL": settings.log_level,
@@ -231,11 +238,10 @@ def _common(snapshot: Snapshot, settings: JobSettings) -> dict[str, str]:
 
 def _uploader(settings: JobSettings, command: str, environment: Mapping[str, str]) -> Json:
     secret = settings.credentials_secret
-    namespace = {"fieldRef": {"fieldPath": "metadata.namespace"}}
     return {
         **_container(command, settings),
         "name": "uploader",
-        "env": [*_env(environment), {"name": "ISOLA_NAMESPACE", "valueFrom": namespace}],
+        "env": _env(environment),
         "envFrom": [{"secretRef": {"name": secret}}] if secret else [],
         "securityContext": {
             **_CONFINED,
@@ -247,15 +253,13 @@ def _uploader(settings: JobSettings, command: str, environment: Mapping[str, str
 
 
 def _container(command: str, settings: JobSettings) -> dict[str, Any]:
-    container: dict[str, Any] = {
+    return {
         "name": command,
         "image": settings.image,
         "args": [command],
         "resources": {"requests": REQUESTS},
+        **({"imagePullPolicy": settings.pull_policy} if settings.pull_policy else {}),
     }
-    if settings.pull_policy:
-        container["imagePullPolicy"] = settings.pull_policy
-    return container
 
 
 def _capture_resources(settings: JobSettings) -> dict[str, Json]:
@@ -289,10 +293,8 @@ def _on(node: str) -> Json:
 
 def _token() -> Json:
     certificate = {"name": "kube-root-ca.crt", "items": [{"key": "ca.crt", "path": "ca.crt"}]}
-    namespace = {"path": "namespace", "fieldRef": {"fieldPath": "metadata.namespace"}}
     sources = [
         {"serviceAccountToken": {"path": "token", "expirationSeconds": TOKEN_SECONDS}},
         {"configMap": certificate},
-        {"downwardAPI": {"items": [namespace]}},
     ]
     return {"name": "token", "projected": {"sources": sources}}
