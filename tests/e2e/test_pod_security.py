@@ -60,8 +60,8 @@ def test_a_snapshot_s_job_is_where_nodes_are_touched_and_leaves_nothing(
     taken = http.post("/rootfs-snapshots", json=asked).raise_for_status().json()["id"]
 
     def jobs(namespace: str) -> list[str]:
-        found = cluster.get("jobs", namespace=namespace, selector=CAPTURES)["items"]
-        return [each["metadata"]["name"] for each in found]
+        found = cluster.get("jobs", namespace=namespace, selector=CAPTURES)  # None where none is
+        return [each["metadata"]["name"] for each in found["items"]] if found else []
 
     where = until(
         lambda: [n for n in (NODES, SANDBOXES, SYSTEM) if f"{taken}-job" in jobs(n)],
@@ -82,5 +82,9 @@ def test_a_snapshot_s_job_is_where_nodes_are_touched_and_leaves_nothing(
     )
     ours = {f"{taken}-job", f"{taken}-rm"}
     until(lambda: not ours & set(jobs(NODES)), seconds=120, what="so are its Jobs")
-    pods = cluster.get("pods", namespace=NODES, selector=f"isola.run/rootfs-snapshot={taken}")
-    assert pods["items"] == []
+    selector = f"isola.run/rootfs-snapshot={taken}"
+    until(
+        lambda: cluster.get("pods", namespace=NODES, selector=selector) is None,
+        seconds=120,
+        what="so are their pods",
+    )
