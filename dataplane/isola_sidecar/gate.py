@@ -24,6 +24,8 @@ import socket
 import sys
 import time
 
+from .runtime import is_gvisor
+
 # Told to the operator, which knows them by these numbers.
 NOT_ENFORCED = 86
 NOT_GVISOR = 87
@@ -38,9 +40,6 @@ LOOK_SECONDS = 0.05
 SECONDS_VARIABLE = "ISOLA_GATE_SECONDS"  # 0: policies are not looked at
 STAGED_VARIABLE = "ISOLA_GATE_STAGED"  # path of the mark; not set: there is nothing to wait for
 
-# What gVisor's /proc has, in this release or an older one, and no other kernel's.
-_GVISOR = ("gvisor", "sentry-meminfo")
-
 _UNDER_WAY = (0, errno.EINPROGRESS)
 _UNREACHABLE = (errno.ENETUNREACH, errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
 
@@ -49,7 +48,7 @@ def main(proc: str = "/proc") -> int:
     """Return 0 once all is as it should be, or what is not."""
     seconds = float(os.environ.get(SECONDS_VARIABLE, "10"))
     mark = os.environ.get(STAGED_VARIABLE, "")
-    if mark and not any(_there(f"{proc}/{each}") for each in _GVISOR):
+    if mark and not is_gvisor(proc):
         # Other runtimes leave the archives out without a word.
         system = os.uname()
         sys.stderr.write(f"{system.sysname} {system.release}\n")

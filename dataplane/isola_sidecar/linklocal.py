@@ -15,7 +15,7 @@ import socket
 import struct
 from typing import Final, NamedTuple
 
-_GVISOR: Final = ("gvisor", "sentry-meminfo")  # in /proc of this release or an older one
+from .runtime import is_gvisor
 
 # linux/rtnetlink.h, linux/netlink.h, linux/if_addr.h
 _RTM_DELADDR: Final = 21
@@ -37,7 +37,7 @@ def leave(proc: str = "/proc") -> None:
     Raises:
         OSError: One could not be taken away. Nothing may start then.
     """
-    if not any(os.access(f"{proc}/{each}", os.F_OK) for each in _GVISOR):
+    if not is_gvisor(proc):
         return
     try:
         with open(f"{proc}/net/if_inet6") as file:  # noqa: PTH123 - pathlib takes its time

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import httpx
 
-from benchmarks.alone import until
+from benchmarks.alone import Running, until
 from benchmarks.figures import compare, row
 from benchmarks.weighing import weighing
 from isola_store.client import KubernetesClient
@@ -109,14 +109,7 @@ async def _exporting(cluster: Cluster) -> AsyncGenerator[None]:
             await asyncio.to_thread(collector.start)
             exporter.start()
             async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{health}") as http:
-
-                async def ready() -> bool:
-                    try:
-                        return (await http.get("/readyz")).is_success
-                    except httpx.TransportError:
-                        return False
-
-                await until(ready)
+                await Running(exporter, http, time.perf_counter()).until_ready()
             yield
         finally:
             exporter.kill()
