@@ -234,8 +234,10 @@ def take_address(address: str) -> str:
 
 def netlink_address(address: str) -> str:
     """Ask the kernel for one more address (RTM_NEWADDR)."""
-    attribute = struct.pack("HH4s", 8, 2, socket.inet_aton(address))
-    body = struct.pack("BBBBI", socket.AF_INET, 32, 0, 0, socket.if_nametoindex("eth0")) + attribute
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    packed = socket.inet_pton(family, address)
+    body = struct.pack("BBBBI", family, 8 * len(packed), 0, 0, socket.if_nametoindex("eth0"))
+    body += struct.pack("HH", 4 + len(packed), 2) + packed
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0) as each:
         each.settimeout(SECONDS)
         each.sendto(struct.pack("IHHII", 16 + len(body), 20, 0x605, 1, 0) + body, (0, 0))
@@ -419,19 +421,6 @@ def option_6(number: int) -> Callable[[socket.socket], object]:
     )
 
 
-def netlink_address_6(address: str) -> str:
-    attribute = struct.pack("HH16s", 20, 2, socket.inet_pton(socket.AF_INET6, address))
-    index = socket.if_nametoindex("eth0")
-    body = struct.pack("BBBBI", socket.AF_INET6, 128, 0, 0, index) + attribute
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0) as each:
-        each.settimeout(SECONDS)
-        each.sendto(struct.pack("IHHII", 16 + len(body), 20, 0x605, 1, 0) + body, (0, 0))
-        code = struct.unpack_from("i", each.recv(4096), 16)[0]
-        if code:
-            raise OSError(-code, f"error {-code}")
-        return "REACHED: changed"
-
-
 def by_six() -> Iterator[Attempt]:
     own, foreign, outside = OWN_6[0], GIVEN["foreign six"], GIVEN["outside six"]
     for host in GIVEN["listening six"]:
@@ -463,8 +452,8 @@ def by_six() -> Iterator[Attempt]:
         inner = ipv6_packet(17, own, outside, datagram_6(way, own, outside))
         yield way, host, lambda h=host, w=inner: raw(socket.IPPROTO_RAW, h, ipv4(41, OWN, h, w))
     yield from on_the_link(own, foreign)
-    yield "ipv6 add an address", foreign, lambda: netlink_address_6(foreign)
-    yield "ipv6 add an address", "fe80::7", lambda: netlink_address_6("fe80::7")
+    yield "ipv6 add an address", foreign, lambda: netlink_address(foreign)
+    yield "ipv6 add an address", "fe80::7", lambda: netlink_address("fe80::7")
 
 
 def bound_to_6(host: str, *options: int) -> Callable[[socket.socket], object]:
