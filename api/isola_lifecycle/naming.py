@@ -91,20 +91,26 @@ CONTAINER_NAME_VARIABLE = "ISOLA_CONTAINER_NAME"
 # Of the sidecar: what it proves itself with, PEM.
 CERTIFICATE_VARIABLE = "ISOLA_SIDECAR_CERTIFICATE"
 SIDECAR_CONTAINER = "sandbox-sidecar"
-GATE_CONTAINER = "network-gate"
-# What the gate exits with where it does not see that the network policies are in force, and where
-# it is to wait for archives and does not run under gVisor.
+# What the sidecar exits with where it does not see that the network policies are in force; and the
+# container that starts next, which asks it, and before the hook of which nothing else may start.
 GATE_NOT_ENFORCED = 86
-GATE_NOT_GVISOR = 87
+GATE_CONTAINER = "network-gate"
+GATE_VARIABLE = "ISOLA_GATE_ASKED"
+# What waits for archives, and what it exits with where it does not run under gVisor.
+STAGED_CONTAINER = "archive-gate"
+STAGED_NOT_GVISOR = 87
+OWN_CONTAINERS = (SIDECAR_CONTAINER, GATE_CONTAINER, STAGED_CONTAINER)
 # Says of a pod which archive a container's root file system begins with; the container's name
 # follows. The path is the node's. (gVisor: `runsc/specutils`, `AnnotationRootfsUpperTar`.)
 ROOTFS_ANNOTATION = "dev.gvisor.tar.rootfs.upper."
 # The part of an annotation's key behind a slash, or all of one without a slash, has at most 63.
 RESTORED_CONTAINER_LENGTH = 63 - len(ROOTFS_ANNOTATION)
-# Below the folder on a node where archives are staged: whose, and what of it a pod's gate sees.
+# Below the folder on a node where archives are staged: whose, and what of it a pod sees.
 GATE_FOLDER = "gate"
 STAGED_MARK = "staged"
 SIDECAR_PORT = 10032
+# Where a sidecar is asked whether anything else may start.
+GATE_PORT = 10033
 
 # Where a replica of the egress component answers gateways.
 EGRESS_CONTROL_PORT = 10042

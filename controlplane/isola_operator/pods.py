@@ -9,10 +9,10 @@ from typing import Any
 
 from isola_lifecycle.naming import (
     CERTIFICATE_VARIABLE,
-    GATE_CONTAINER,
     GATE_NOT_ENFORCED,
-    GATE_NOT_GVISOR,
     SIDECAR_CONTAINER,
+    STAGED_CONTAINER,
+    STAGED_NOT_GVISOR,
 )
 from isola_lifecycle.sandbox.observation import Container, Pod, PodPhase
 from isola_operator.credentials import fingerprint
@@ -56,8 +56,8 @@ def decode_pod(item: Json) -> OwnedPod:
         unreachable=_unreachable(conditions),
         sidecar_certificate=_sidecar_certificate(spec),
         sidecar_ready=_sidecar_ready(status),
-        unenforced=_told_by_the_gate(status, GATE_NOT_ENFORCED, "what it reached is not known"),
-        unrestorable=_told_by_the_gate(status, GATE_NOT_GVISOR, "which runtime is not known"),
+        unenforced=_unenforced(status),
+        unrestorable=_unrestorable(status),
         unschedulable=_unschedulable(scheduled),
         disruption=disruption.get("message", ""),
         disruption_reason=disruption.get("reason", ""),
@@ -93,13 +93,41 @@ def _sidecar_ready(status: Json) -> bool:
     return any(s["name"] == SIDECAR_CONTAINER and s.get("ready", False) for s in statuses)
 
 
-def _told_by_the_gate(status: Json, code: int, unsaid: str) -> str:
+def _unenforced(status: Json) -> str:
+    ended = _end_of(SIDECAR_CONTAINER, GATE_NOT_ENFORCED, status)
+    # A kubelet starts sidecars anew, and the next one may have seen it in force: only then did
+    # anything of the user's start.
+    began = _starts(status)
+    return _told(ended) if ended and (not began or min(began) < ended["finishedAt"]) else ""
+
+
+def _starts(status: Json) -> list[str]:
+    containers: list[Json] = status.get("containerStatuses", [])
+    times: list[str] = []
+    for each in containers:
+        state: Json = each.get("state", {})
+        began: Json = state.get("running") or state.get("terminated") or {}
+        times += filter(None, [began.get("startedAt")])
+    return times
+
+
+def _unrestorable(status: Json) -> str:
+    ended = _end_of(STAGED_CONTAINER, STAGED_NOT_GVISOR, status)
+    return _told(ended) if ended else ""
+
+
+def _end_of(container: str, code: int, status: Json) -> Json | None:
     statuses: list[Json] = status.get("initContainerStatuses", [])
     for each in statuses:
-        ended: Json = each.get("state", {}).get("terminated", {})
-        if each["name"] == GATE_CONTAINER and ended.get("exitCode") == code:
-            return str(ended.get("message", "")).strip() or unsaid
-    return ""
+        for when in ("state", "lastState"):
+            ended: Json = each.get(when, {}).get("terminated", {})
+            if each["name"] == container and ended.get("exitCode") == code:
+                return ended
+    return None
+
+
+def _told(ended: Json) -> str:
+    return str(ended.get("message", "")).strip() or "what it saw is not known"
 
 
 def _unschedulable(condition: Json) -> str:

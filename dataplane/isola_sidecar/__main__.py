@@ -14,27 +14,27 @@ for the import included, ended 0.2 s later.
 from __future__ import annotations
 
 import os
-import select
-import socket
 import sys
 
-from . import linklocal
+from . import gate, linklocal
+from .listening import listen
 
 _PORT = 10032
-_BACKLOG = 1024
 _SERVE_OWN = "serve-own"
 _CERTIFICATE = "ISOLA_SIDECAR_CERTIFICATE"
 
 
 def main() -> None:
     """Listen; once somebody connects, import the rest and serve until SIGTERM."""
-    listener = _listen(int(sys.argv[1]) if len(sys.argv) > 1 else _PORT)
+    asked = gate.pass_through()
+    listener = listen(int(sys.argv[1]) if len(sys.argv) > 1 else _PORT)
+    sys.stderr.write(f"isola-sidecar listens on port {listener.getsockname()[1]}\n")
     certificate = os.environ.get(_CERTIFICATE)
     if not certificate:
         # ssl is 10 ms of start time under gVisor, for shared libraries that plain HTTP never uses.
         # None in its place makes the import fail, which asyncio expects of builds without it.
         sys.modules["ssl"] = None  # type: ignore[assignment]
-    select.select([listener], [], [])
+    gate.attend(asked, until=listener)
 
     from . import application  # noqa: PLC0415 - asyncio and h11: most of the time to start
 
@@ -43,19 +43,7 @@ def main() -> None:
         from . import tls  # noqa: PLC0415 - ssl
 
         context = tls.context(certificate)
-    application.run(listener, context, serves_own=sys.argv[2:] == [_SERVE_OWN])
-
-
-def _listen(port: int) -> socket.socket:
-    try:
-        listener = socket.create_server(
-            ("::", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=_BACKLOG
-        )
-    except (OSError, ValueError):  # a kernel without IPv6
-        listener = socket.create_server(("0.0.0.0", port), backlog=_BACKLOG)  # noqa: S104
-    port = listener.getsockname()[1]
-    sys.stderr.write(f"isola-sidecar listens on port {port}\n")
-    return listener
+    application.run(listener, context, asked, serves_own=sys.argv[2:] == [_SERVE_OWN])
 
 
 if __name__ == "__main__":

@@ -235,9 +235,9 @@ def test_the_folder_of_the_gate_is_read_by_the_gate_alone(scene: Scene) -> None:
     greedy["spec"]["containers"][0]["volumeMounts"] = [mount]
     refusal = scene.operator.attempt(greedy)
     assert "containers sandbox0: the folder of a sandbox's gate is read by the gate" in refusal
-    (gate,) = (c for c in writing["spec"]["initContainers"] if c["name"] == "network-gate")
+    (gate,) = (c for c in writing["spec"]["initContainers"] if c["name"] == "archive-gate")
     gate["volumeMounts"][0]["readOnly"] = False
-    assert "containers network-gate" in scene.operator.attempt(writing)
+    assert "containers archive-gate" in scene.operator.attempt(writing)
 
 
 def test_one_path_more_is_one_too_many(scene: Scene) -> None:

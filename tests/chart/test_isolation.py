@@ -221,9 +221,12 @@ BAD: dict[str, Json] = {
     "no label": template({"containers": [{"name": "A_B", "image": "i"}]}),
     "64 characters": template({"containers": [{"name": 64 * "a", "image": "i"}]}),
     "the sidecar's name": container(name="sandbox-sidecar"),
-    "the gate's name, of an init container": template(
-        {"initContainers": [{"name": "network-gate", "image": "i"}]}
-    ),
+    **{
+        f"a gate's name, of an init container: {name}": template(
+            {"initContainers": [{"name": name, "image": "i"}]}
+        )
+        for name in ("network-gate", "archive-gate")
+    },
     "one name twice": template({"containers": [CONTAINER, CONTAINER]}),
     "no image": template({"containers": [{"name": "a"}, {"name": "b", "image": ""}]}),
     **{

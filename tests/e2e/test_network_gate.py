@@ -15,6 +15,8 @@ import yaml
 from support.cluster import SYSTEM, Cluster, until
 from support.toolchain import ROOT
 
+SIDECAR, GATE = "sandbox-sidecar", "network-gate"
+
 Create = Callable[..., dict[str, Any]]
 
 # Tries from its first millisecond, for two seconds, and tells of every connection that came about.
@@ -61,6 +63,15 @@ def no_policy_engine(cluster: Cluster) -> Iterator[Callable[[], None]]:
         put_back()
 
 
+def started(cluster: Cluster, name: str) -> set[str]:
+    """Return which containers of a sandbox's pod a kubelet ever started, by its events."""
+    about = f"involvedObject.name={name}-pod,reason=Started"
+    path = "{range .items[*]}{.involvedObject.fieldPath}{'\\n'}{end}"
+    found = ("get", "events", "-n", "isola-sandboxes", f"--field-selector={about}")
+    told = cluster.kubectl(*found, "-o", f"jsonpath={path}").stdout
+    return {line.partition("{")[2].rstrip("}") for line in told.splitlines()}
+
+
 def service(cluster: Cluster, name: str, namespace: str) -> str:
     return cluster.get("service", name, namespace)["spec"]["clusterIP"]
 
@@ -98,19 +109,34 @@ def test_where_nothing_enforces_policies_the_sandbox_fails_and_never_runs(
     assert shown["reason"] == "NetworkNotEnforced"
     assert "still reached" in shown["message"]
     assert "Started" not in [entry["type"] for entry in cluster.log(name)]
-    (container,) = cluster.get("pod", f"{name}-pod")["status"]["containerStatuses"]
-    assert "waiting" in container["state"]
+    assert started(cluster, name) == {SIDECAR, GATE}
 
 
 def test_where_enforcement_comes_late_the_sandbox_waits_for_it(
     cluster: Cluster, http: httpx.Client, create: Create, no_policy_engine: Callable[[], None]
 ) -> None:
     name = create()["id"]
-    gate = "{.status.initContainerStatuses[1].state.running}"
-    pod = ("get", "pod", f"{name}-pod", "-n", "isola-sandboxes", "-o", f"jsonpath={gate}")
-    until(lambda: cluster.kubectl(*pod, check=False).stdout, seconds=60, what="its gate")
+    until(lambda: GATE in started(cluster, name), seconds=60, what="its gate")
     time.sleep(1)
     assert "Started" not in [entry["type"] for entry in cluster.log(name)]
     no_policy_engine()
     shown = http.get(f"/sandboxes/{name}", params={"waitSeconds": 25}).json()
     assert shown["status"] == "Running"
+
+
+def test_a_kubelet_that_dies_while_it_waits_lets_nothing_through(
+    cluster: Cluster, http: httpx.Client, create: Create, no_policy_engine: Callable[[], None]
+) -> None:
+    """The next kubelet finds the gate's container running, and would take its hook for done."""
+    assert no_policy_engine
+    name = create()["id"]
+    until(lambda: GATE in started(cluster, name), seconds=60, what="its gate")
+    node = cluster.get("pod", f"{name}-pod")["spec"]["nodeName"]
+    cluster.on_node(node, "systemctl kill --signal=KILL kubelet && systemctl restart kubelet")
+    shown = until(
+        lambda: (s := http.get(f"/sandboxes/{name}").json())["status"] == "Failed" and s,
+        seconds=150,
+        what="its end",
+    )
+    assert shown["reason"] == "NetworkNotEnforced"
+    assert started(cluster, name) == {SIDECAR, GATE}

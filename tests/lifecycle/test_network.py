@@ -23,6 +23,7 @@ from isola_lifecycle.sandbox.network import (
     json_of,
     network_of,
 )
+from isola_lifecycle.sandbox.observation import Pod
 from isola_lifecycle.sandbox.ranges import Block, blocked, range_of
 from isola_lifecycle.sandbox.state import carried, restored
 from support.stories import (
@@ -458,3 +459,24 @@ def test_a_door_that_is_tampered_with_stays_the_change_s_own() -> None:
     (told,) = given(*CHANGED, OPENED).when(open_).decision.facts
     before, after = (fold(log_of(s)) for s in ((*CHANGED, OPENED), (*CHANGED, OPENED, told)))
     assert after.network_door == before.network_door
+
+
+# --- the gate ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("pod", "told"),
+    [
+        (replace(READY_POD, containers=()), "None of its containers was started"),
+        (READY_POD, "Started all the same: sandbox0"),
+    ],
+    ids=["nothing ran", "something did"],
+)
+def test_a_network_that_was_not_seen_closed_ends_the_sandbox_whatever_runs(
+    pod: Pod, told: str
+) -> None:
+    story = given(*RUNNING).when(world(replace(pod, unenforced="still reached a:1")))
+    (ended,) = (f for f in story.decision.facts if f.type == "Succeeded")
+    assert (ended.reason, ended.status) == ("NetworkNotEnforced", FALSE)
+    assert "still reached a:1" in ended.message
+    assert told in ended.message

@@ -131,7 +131,7 @@ STORIES = {
     Reason.NETWORK_NOT_ENFORCED: (
         (PENDING, world(replace(EMPTY_POD, node="n1", unenforced="still reached 10.96.0.1:443"))),
         (
-            f"Its network was not isolated, so it never ran{AT_ONCE}The network policies of the pod"
+            f"Its network was not isolated{AT_ONCE}The network policies of the pod"
             " were not seen to be in force on node n1: still reached 10.96.0.1:443. None of its"
             " containers was started."
         ),

@@ -166,9 +166,8 @@ def test_the_sidecar_alone_gets_what_it_proves_itself_with() -> None:
     gated = replace(SETTINGS, gate_seconds=7)
     pod = build(sandbox({"initContainers": [CONTAINER]}), NOTHING, gated, CREDENTIALS)
     sidecar = pod["spec"]["initContainers"].pop(0)
-    assert sidecar["env"] == [
-        {"name": "ISOLA_SIDECAR_CERTIFICATE", "value": CREDENTIALS.certificate}
-    ]
+    given = {"name": "ISOLA_SIDECAR_CERTIFICATE", "value": CREDENTIALS.certificate}
+    assert given in sidecar["env"]
     # gVisor shows the environment of the sidecar's container to every command started in it.
     assert sidecar["workingDir"] == f"/{CREDENTIALS.key}"
     assert CREDENTIALS.key not in str({**sidecar, "workingDir": ""})
@@ -184,15 +183,25 @@ def test_the_gate_comes_before_anything_of_the_user_s() -> None:
     spec = build(sandbox({"initContainers": [first]}), NOTHING, gated, CREDENTIALS)["spec"]
     names = [c["name"] for c in spec["initContainers"]]
     assert names == ["sandbox-sidecar", "network-gate", "prepare"]
-    gate = spec["initContainers"][1]
-    assert gate["command"][-2:] == ["10.0.0.9:8089", "10.96.0.1:443"]
-    assert gate["env"] == [{"name": "ISOLA_GATE_SECONDS", "value": "7"}]
-    assert gate["terminationMessagePolicy"] == "FallbackToLogsOnError"
+    sidecar, gate, _ = spec["initContainers"]
+    told = {each["name"]: each["value"] for each in sidecar["env"]}
+    assert told["ISOLA_GATE_CANARIES"] == "10.0.0.9:8089 10.96.0.1:443"
+    assert told["ISOLA_GATE_SECONDS"] == "7"
+    assert sidecar["terminationMessagePolicy"] == "FallbackToLogsOnError"
+    asked = gate["lifecycle"]["postStart"]["httpGet"]["port"]
+    assert str(asked) == told["ISOLA_GATE_PORT"]
+    # It goes on: a kubelet looks only once a second for what has ended.
+    assert gate["restartPolicy"] == "Always"
     # The API server may be behind a public address, which such a sandbox may reach.
-    public = build(sandbox(), Network(internet=True), gated, CREDENTIALS)["spec"]["initContainers"][
-        1
+    public = build(sandbox(), Network(internet=True), gated, CREDENTIALS)["spec"]
+    assert {"name": "ISOLA_GATE_CANARIES", "value": "10.0.0.9:8089"} in public["initContainers"][0][
+        "env"
     ]
-    assert public["command"][-1] == "10.0.0.9:8089"
+
+
+def test_without_a_gate_nobody_is_asked() -> None:
+    (sidecar,) = build(sandbox(), NOTHING, SETTINGS, CREDENTIALS)["spec"]["initContainers"]
+    assert "GATE" not in str(sidecar)
 
 
 def test_the_installation_s_secrets_and_priority_are_added() -> None:
@@ -224,7 +233,10 @@ FAULTY: list[tuple[dict[str, Any], str]] = [
     ({"containers": [{"image": "i"}]}, "containers[0].name"),
     ({"containers": [{**CONTAINER, "name": "A_B"}]}, "containers[0].name"),
     ({"containers": [CONTAINER, CONTAINER]}, "containers[1].name"),
-    ({"containers": [{**CONTAINER, "name": "sandbox-sidecar"}]}, "containers[0].name"),
+    *(
+        ({"containers": [{**CONTAINER, "name": name}]}, "containers[0].name")
+        for name in ("sandbox-sidecar", "network-gate", "archive-gate")
+    ),
     ({"hostNetwork": True}, "hostNetwork"),
     ({"hostPID": True}, "hostPID"),
     ({"hostIPC": True}, "hostIPC"),

@@ -10,6 +10,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from isola_lifecycle import naming
 from isola_lifecycle.sandbox.observation import Container, PodPhase
 from isola_operator.credentials import fresh
 from isola_operator.pods import decode_pod
@@ -97,6 +98,40 @@ def test_a_container_that_waits_or_ended_says_why() -> None:
     assert (waiting.waiting_reason, waiting.waiting_message) == ("ErrImagePull", "not found")
     ended = container({"terminated": {"exitCode": 137, "reason": "OOMKilled"}})
     assert (ended.exit_code, ended.exit_reason) == (137, "OOMKilled")
+
+
+@pytest.mark.parametrize("when", ["state", "lastState"])
+@pytest.mark.parametrize(
+    ("started", "told"),
+    [
+        pytest.param({"waiting": {}}, "still reached a:1", id="nothing runs"),
+        pytest.param(
+            {"running": {"startedAt": "2026-11-27T10:00:04Z"}},
+            "still reached a:1",
+            id="let through",
+        ),
+        pytest.param(
+            {"terminated": {"startedAt": "2026-11-27T10:00:04Z"}}, "still reached a:1", id="ended"
+        ),
+        pytest.param(
+            {"running": {"startedAt": "2026-11-27T10:00:05Z"}}, "", id="the next one saw it"
+        ),
+    ],
+)
+def test_a_network_that_was_not_seen_closed_is_told_unless_it_was_before_anything_started(
+    when: str, started: dict[str, Any], told: str
+) -> None:
+    """A sidecar that gave up is started anew, and may see it in force the next time."""
+    ended = {
+        "exitCode": naming.GATE_NOT_ENFORCED,
+        "finishedAt": "2026-11-27T10:00:05Z",
+        "message": "still reached a:1\n",
+    }
+    status = {
+        "initContainerStatuses": [{"name": naming.SIDECAR_CONTAINER, when: {"terminated": ended}}],
+        "containerStatuses": [{"name": "sandbox0", "state": started}],
+    }
+    assert decode_pod(pod(status)).pod.unenforced == told
 
 
 def test_a_disruption_is_told() -> None:

@@ -53,7 +53,7 @@ def built(item: Sandbox, settings: PodSettings = SETTINGS) -> dict[str, Any]:
 
 
 def gate_of(pod: dict[str, Any]) -> dict[str, Any]:
-    (gate,) = (c for c in pod["spec"]["initContainers"] if c["name"] == "network-gate")
+    (gate,) = (c for c in pod["spec"]["initContainers"] if c["name"] == "archive-gate")
     return gate
 
 
@@ -69,10 +69,9 @@ def test_gvisor_is_told_where_each_archive_is() -> None:
 def test_the_gate_waits_for_a_mark_in_a_folder_that_has_nothing_else() -> None:
     pod = built(sandbox(("a", "base")))
     gate = gate_of(pod)
-    assert gate["env"] == [
-        {"name": "ISOLA_GATE_SECONDS", "value": "7"},
-        {"name": "ISOLA_GATE_STAGED", "value": "/isola-gate/staged"},
-    ]
+    assert gate["command"][-2:] == ["isola_sidecar.staged", "/isola-gate/staged"]
+    assert "restartPolicy" not in gate  # it ends, and what it guards starts after that
+    assert "lifecycle" not in gate  # a pod with a hook under way cannot be ended
     assert gate["volumeMounts"] == [
         {"name": "isola-gate", "mountPath": "/isola-gate", "readOnly": True}
     ]
@@ -88,8 +87,8 @@ def test_the_gate_waits_for_a_mark_in_a_folder_that_has_nothing_else() -> None:
 def test_no_other_container_has_anything_of_the_node() -> None:
     pod = built(sandbox(("a", "base"), volumes=[{"name": "v", "emptyDir": {}}]))
     names = [c["name"] for c in pod["spec"]["initContainers"]]
-    assert names == ["sandbox-sidecar", "network-gate"]
-    others = [pod["spec"]["initContainers"][0], *pod["spec"]["containers"]]
+    assert names == ["sandbox-sidecar", "network-gate", "archive-gate"]
+    others = [*pod["spec"]["initContainers"][:2], *pod["spec"]["containers"]]
     assert all("isola-gate" not in str(each) for each in others)
     assert [v["name"] for v in pod["spec"]["volumes"]] == ["v", "isola-gate"]
 
@@ -105,16 +104,18 @@ def test_a_template_cannot_get_at_the_volume_by_its_name() -> None:
 
 
 def test_where_networks_are_not_looked_at_there_is_a_gate_for_archives_all_the_same() -> None:
-    gate = gate_of(built(sandbox(("a", "base")), replace(SETTINGS, gate_seconds=0)))
-    assert gate["env"][0] == {"name": "ISOLA_GATE_SECONDS", "value": "0"}
-    plain = built(sandbox(), replace(SETTINGS, gate_seconds=0))
+    without = replace(SETTINGS, gate_seconds=0)
+    pod = built(sandbox(("a", "base")), without)
+    assert [c["name"] for c in pod["spec"]["initContainers"]] == ["sandbox-sidecar", "archive-gate"]
+    assert gate_of(pod)["volumeMounts"]
+    plain = built(sandbox(), without)
     assert [c["name"] for c in plain["spec"]["initContainers"]] == ["sandbox-sidecar"]
 
 
 def test_a_sandbox_without_sources_has_nothing_of_this() -> None:
     pod = built(sandbox())
     assert "volumes" not in pod["spec"]
-    assert "volumeMounts" not in gate_of(pod)
+    assert "archive-gate" not in str(pod)
     assert not any("tar" in key for key in pod["metadata"]["annotations"])
 
 
@@ -185,11 +186,11 @@ def test_a_name_that_fits_makes_an_annotation_that_kubernetes_takes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("message", "told"), [("Linux 6.1.0\n", "Linux 6.1.0"), ("", "which runtime is not known")]
+    ("message", "told"), [("Linux 6.1.0\n", "Linux 6.1.0"), ("", "what it saw is not known")]
 )
 def test_a_gate_that_is_not_in_gvisor_is_told(message: str, told: str) -> None:
-    ended = {"exitCode": naming.GATE_NOT_GVISOR, "message": message}
-    status = {"initContainerStatuses": [{"name": "network-gate", "state": {"terminated": ended}}]}
+    ended = {"exitCode": naming.STAGED_NOT_GVISOR, "message": message}
+    status = {"initContainerStatuses": [{"name": "archive-gate", "state": {"terminated": ended}}]}
     pod = decode_pod({"metadata": {"name": "s-pod", "uid": "p"}, "status": status}).pod
     assert (pod.unrestorable, pod.unenforced) == (told, "")
 

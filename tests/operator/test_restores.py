@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from isola_lifecycle.log import Status
-from isola_lifecycle.naming import GATE_NOT_GVISOR
+from isola_lifecycle.naming import STAGED_NOT_GVISOR
 from isola_lifecycle.sandbox.conditions import Reason
 from isola_lifecycle.sandbox.fold import SANDBOX, fold
 from isola_lifecycle.sandbox.sources import sources_of
@@ -229,9 +229,9 @@ async def test_the_start_up_time_out_bounds_the_wait_and_says_what_was_awaited(
 async def test_a_runtime_that_is_not_gvisor_ends_it(scene: Scene) -> None:
     async with scene.operator():
         sandbox = await scene.scheduled()
-        ended = {"exitCode": GATE_NOT_GVISOR, "reason": "Error", "message": "Linux 6.1.0"}
+        ended = {"exitCode": STAGED_NOT_GVISOR, "reason": "Error", "message": "Linux 6.1.0"}
         gate = {
-            "name": "network-gate",
+            "name": "archive-gate",
             "image": "i",
             "imageID": "i",
             "ready": False,

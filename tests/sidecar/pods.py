@@ -297,23 +297,24 @@ class Pod:
         """
         if not self.own_network:
             options = ("0", *(options or ("serve-own",)))
-        process = self._enter(
-            *(
-                "env",
-                *(self._given(credentials) if credentials else ()),
-                f"PYTHONPATH={DATAPLANE}",
-                sys.executable,
-                "-m",
-                "isola_sidecar",
-                *options,
-            ),
-            stderr=subprocess.PIPE,
-        )
+        given = self._given(credentials) if credentials else ()
+        process = self.launch_sidecar(*given, options=options)
         assert process.stderr
         line = process.stderr.readline()
         self.sidecar = _only_child(process.pid)
         self.client = Client(int(line.split()[-1]), self.address, tls=bool(credentials))
         return self.client
+
+    def launch_sidecar(
+        self, *environment: str, options: tuple[str, ...] = ("0", "serve-own")
+    ) -> subprocess.Popen[bytes]:
+        """Start the sidecar, with what env(1) takes before a program."""
+        module = (f"PYTHONPATH={DATAPLANE}", sys.executable, "-m", "isola_sidecar")
+        return self._enter("env", *environment, *module, *options, stderr=subprocess.PIPE)
+
+    def run(self, *command: str) -> subprocess.Popen[bytes]:
+        """Start a process among the pod's."""
+        return self._enter(*command)
 
     def _given(self, credentials: Credentials) -> tuple[str, ...]:
         directory = self.directory / credentials.key

@@ -210,9 +210,11 @@ def _of_a_lost_node(state: State, seen: Observation) -> Iterator[Fact]:
 def _of_an_unenforced_network(state: State, seen: Observation) -> Iterator[Fact]:
     pod = seen.pod
     if pod and pod.unenforced and not is_foreign(state, seen):
+        ran = ", ".join(c.name for c in pod.containers if _has_started(c))
+        started = f"Started all the same: {ran}" if ran else "None of its containers was started"
         message = (
             f"The network policies of the pod were not seen to be in force on node {pod.node}:"
-            f" {pod.unenforced}. None of its containers was started"
+            f" {pod.unenforced}. {started}"
         )
         yield from closing(state, Reason.NETWORK_NOT_ENFORCED, message)
 

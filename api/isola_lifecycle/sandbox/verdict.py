@@ -65,7 +65,7 @@ ENDINGS = {
         "look at admission policies of the namespace and at the operator's rights",
     ),
     Reason.NETWORK_NOT_ENFORCED: _Ending(
-        "Its network was not isolated, so it never ran",
+        "Its network was not isolated",
         "look whether the network plugin enforces NetworkPolicy on that node, and how fast",
     ),
     Reason.POD_REJECTED: _Ending("The API server does not accept its pod", _FIX_AND_CREATE),

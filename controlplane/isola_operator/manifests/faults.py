@@ -119,7 +119,7 @@ def _of_containers(template: Json, field: str) -> Iterator[str]:
         name = str(container.get("name", ""))
         if not _NAME.fullmatch(name):
             yield f"{at}.name: '{name}' is no DNS label; use a-z, 0-9 and -, at most 63"
-        elif name in {naming.SIDECAR_CONTAINER, naming.GATE_CONTAINER} or name in names:
+        elif name in naming.OWN_CONTAINERS or name in names:
             yield f"{at}.name: '{name}' is taken; choose another"
         names.add(name)
         if not container.get("image"):

@@ -7,7 +7,7 @@ about isolation is set here last, so that no template can override it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ from isola_lifecycle.sandbox.sources import sources_of
 from isola_operator.credentials import Credentials
 from isola_operator.manifests.network import NOT_INSTALLED, Egress, dns_of, rate_annotations
 from isola_operator.manifests.ownership import OWN_LABELS, RESERVED, owner_of
-from isola_operator.manifests.restores import gated, paths
+from isola_operator.manifests.restores import MARK, gated, paths
 from isola_store.port import Sandbox
 
 Json = Mapping[str, Any]
@@ -158,8 +158,8 @@ def _spec(
         # The gate comes before everything of the user's, and after the sidecar: the kubelet tells
         # the pod's address, which network plugins wait for, once the first container was started.
         "initContainers": [
-            _sidecar(settings, credentials),
-            *_gate(network, settings, archives=archives),
+            _sidecar(network, settings, credentials),
+            *_gates(settings, archives=archives),
             *map(_confined, template.get("initContainers") or []),
         ],
     }
@@ -205,20 +205,62 @@ def _confined(template: Json) -> dict[str, Any]:
     return {**template, "securityContext": confined}
 
 
-def _gate(network: Network, settings: PodSettings, *, archives: bool) -> list[Json]:
-    if not settings.gate_seconds and not archives:
-        return []
+def _sidecar(network: Network, settings: PodSettings, credentials: Credentials) -> Json:
+    return {
+        **_ours(naming.SIDECAR_CONTAINER, settings),
+        "env": [
+            {"name": naming.CERTIFICATE_VARIABLE, "value": credentials.certificate},
+            *_asked(network, settings),
+        ],
+        # The key. A process's working directory shows to nobody who may not trace it, unlike its
+        # arguments. The environment shows under gVisor: /proc/gvisor/spec_environ has that of the
+        # container to every process started in it, and so the sidecar's to every command.
+        "workingDir": f"/{credentials.key}",
+        "restartPolicy": "Always",
+        # What it says of a gate that must not open.
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "securityContext": {
+            "runAsUser": 0,
+            "runAsGroup": 0,
+            "runAsNonRoot": False,
+            # To read /proc/<pid>/root, cwd and environ of the user's containers under gVisor; and
+            # to take the pod's link-local IPv6 address away before they start (`linklocal`).
+            "capabilities": {"add": ["SYS_PTRACE", "NET_ADMIN"], "drop": [FORGERY]},
+        },
+    }
+
+
+def _asked(network: Network, settings: PodSettings) -> Iterator[Json]:
+    if not settings.gate_seconds:
+        return
     public = network.internet or network.cidrs
     canaries = [*settings.canaries, *(() if public else settings.api_canaries)]
-    return [
-        {
+    yield {"name": "ISOLA_GATE_PORT", "value": str(naming.GATE_PORT)}
+    yield {"name": "ISOLA_GATE_SECONDS", "value": str(settings.gate_seconds)}
+    yield {"name": "ISOLA_GATE_CANARIES", "value": " ".join(canaries)}
+
+
+def _gates(settings: PodSettings, *, archives: bool) -> Iterator[Json]:
+    confined = {"securityContext": {"capabilities": {"drop": ["ALL"]}}}
+    # It asks by a hook instead of ending once it knows: a kubelet waits for a hook, but looks for
+    # what has ended once a second.
+    if settings.gate_seconds:
+        yield {
             **_ours(naming.GATE_CONTAINER, settings),
-            "command": ["python3", "-IBu", "-m", "isola_sidecar.gate", *canaries],
-            "env": [{"name": "ISOLA_GATE_SECONDS", "value": str(settings.gate_seconds)}],
-            "terminationMessagePolicy": "FallbackToLogsOnError",
-            "securityContext": {"capabilities": {"drop": ["ALL"]}},
+            **confined,
+            "command": ["sleep", "infinity"],
+            "env": [{"name": naming.GATE_VARIABLE, "value": "yes"}],
+            "lifecycle": {"postStart": {"httpGet": {"port": naming.GATE_PORT}}},
+            "restartPolicy": "Always",
         }
-    ]
+    # Not by a hook: a pod with one under way cannot be ended, and an archive may take minutes.
+    if archives:
+        yield {
+            **_ours(naming.STAGED_CONTAINER, settings),
+            **confined,
+            "command": ["python3", "-IBu", "-m", "isola_sidecar.staged", MARK],
+            "terminationMessagePolicy": "FallbackToLogsOnError",
+        }
 
 
 def _ours(name: str, settings: PodSettings) -> dict[str, Any]:
@@ -230,23 +272,3 @@ def _ours(name: str, settings: PodSettings) -> dict[str, Any]:
     if settings.sidecar_pull_policy:
         container["imagePullPolicy"] = settings.sidecar_pull_policy
     return container
-
-
-def _sidecar(settings: PodSettings, credentials: Credentials) -> dict[str, Any]:
-    return {
-        **_ours(naming.SIDECAR_CONTAINER, settings),
-        "env": [{"name": naming.CERTIFICATE_VARIABLE, "value": credentials.certificate}],
-        # The key. A process's working directory shows to nobody who may not trace it, unlike its
-        # arguments. The environment shows under gVisor: /proc/gvisor/spec_environ has that of the
-        # container to every process started in it, and so the sidecar's to every command.
-        "workingDir": f"/{credentials.key}",
-        "restartPolicy": "Always",
-        "securityContext": {
-            "runAsUser": 0,
-            "runAsGroup": 0,
-            "runAsNonRoot": False,
-            # To read /proc/<pid>/root, cwd and environ of the user's containers under gVisor; and
-            # to take the pod's link-local IPv6 address away before they start (`linklocal`).
-            "capabilities": {"add": ["SYS_PTRACE", "NET_ADMIN"], "drop": [FORGERY]},
-        },
-    }

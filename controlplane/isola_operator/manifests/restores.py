@@ -16,8 +16,8 @@ from isola_lifecycle.sandbox.sources import Source
 Json = Mapping[str, Any]
 
 # Where the gate looks for the mark that the archives of its pod are staged.
-GATE_MOUNT = "/isola-gate"
-STAGED_VARIABLE = "ISOLA_GATE_STAGED"
+_MOUNT = "/isola-gate"
+MARK = f"{_MOUNT}/{naming.STAGED_MARK}"
 
 
 def paths(root: str, uid: str, sources: tuple[Source, ...]) -> dict[str, str]:
@@ -37,22 +37,19 @@ def paths(root: str, uid: str, sources: tuple[Source, ...]) -> dict[str, str]:
 
 
 def gated(spec: dict[str, Any], root: str, uid: str) -> dict[str, Any]:
-    """Return a pod's specification whose gate also waits for the archives, and sees none of them.
+    """Return a pod's specification whose gate sees the mark for which it waits, and no archive.
 
     Args:
-        spec: A specification that has a gate.
+        spec: A specification that has the gate for archives.
         root: The folder on every node below which archives are staged.
         uid: UID of the sandbox.
     """
     name = _unused(spec)
     path = naming.gate_path(root, uid)
     volume = {"name": name, "hostPath": {"path": path, "type": "DirectoryOrCreate"}}
-    mount = {"name": name, "mountPath": GATE_MOUNT, "readOnly": True}
-    mark = {"name": STAGED_VARIABLE, "value": f"{GATE_MOUNT}/{naming.STAGED_MARK}"}
+    mount = {"name": name, "mountPath": _MOUNT, "readOnly": True}
     waiting = [
-        {**each, "env": [*each["env"], mark], "volumeMounts": [mount]}
-        if each["name"] == naming.GATE_CONTAINER
-        else each
+        {**each, "volumeMounts": [mount]} if each["name"] == naming.STAGED_CONTAINER else each
         for each in spec["initContainers"]
     ]
     return {**spec, "initContainers": waiting, "volumes": [*(spec.get("volumes") or []), volume]}
