@@ -129,11 +129,12 @@ def unenforced(canaries: list[str], seconds: float, asked: Asked, proc: str = "/
     reached: list[str] = []
     while time.monotonic() < deadline:
         left = [each for each, times in refusals.items() if times < IN_A_ROW]
-        reached, refused = attempt(reached[:1] or left)
+        tried = reached[:1] or left
+        reached, refused = attempt(tried)
         refusals |= dict.fromkeys(reached, 0)
         refusals |= {each: refusals[each] + 1 for each in refused}
         once = [each for each in refused if refusals[each] < IN_A_ROW]
-        if not (reached or once) and IN_A_ROW in refusals.values():
+        if tried is left and not (reached or once) and IN_A_ROW in refusals.values():
             return ""
         if asked.lost():
             for number in _with(ASKS, proc):

@@ -199,6 +199,18 @@ def test_the_gate_comes_before_anything_of_the_user_s() -> None:
     ]
 
 
+def test_whom_a_template_s_containers_run_as_says_nothing_of_ours() -> None:
+    """Their image says root, which the kubelet refuses where the pod must not run as that."""
+    template = {"containers": [CONTAINER], "securityContext": {"runAsNonRoot": True}}
+    gated = replace(SETTINGS, gate_seconds=7)
+    sidecar, gate = build(sandbox(template), NOTHING, gated, CREDENTIALS)["spec"]["initContainers"]
+    assert (sidecar["securityContext"]["runAsUser"], gate["securityContext"]["runAsUser"]) == (
+        0,
+        65534,
+    )
+    assert sidecar["securityContext"]["runAsNonRoot"] is False
+
+
 def test_without_a_gate_nobody_is_asked() -> None:
     (sidecar,) = build(sandbox(), NOTHING, SETTINGS, CREDENTIALS)["spec"]["initContainers"]
     assert "GATE" not in str(sidecar)

@@ -159,12 +159,20 @@ def test_an_answer_that_never_comes_counts_as_refused() -> None:
         pytest.param(["oo", "o", "r", "rr", "r"], ["ab", "a", "a", "ab", "b"], id="one waits"),
         pytest.param(["r-", "r-"], ["ab", "ab"], id="one cannot be tried"),
         pytest.param(["--", "rr", "rr"], ["ab", "ab", "ab"], id="at first none can"),
+        pytest.param(
+            ["rrr", "roo", "-", "or", "r", "rr"],
+            ["abc", "abc", "b", "bc", "b", "bc"],
+            id="the one for which the others waited cannot be tried any more",
+        ),
     ],
 )
 def test_each_is_refused_twice_in_a_row_and_then_left_alone(
-    monkeypatch: pytest.MonkeyPatch, alive: tuple[socket.socket, str], seen: list[str], tried: str
+    monkeypatch: pytest.MonkeyPatch,
+    alive: tuple[socket.socket, str],
+    seen: list[str],
+    tried: list[str],
 ) -> None:
-    """Of two canaries, a and b, what is seen of those that are tried: open, refused or nothing."""
+    """Of canaries a, b and c, what is seen of those that are tried: open, refused or nothing."""
     rounds = iter(seen)
     found: list[str] = []
 
@@ -174,7 +182,7 @@ def test_each_is_refused_twice_in_a_row_and_then_left_alone(
         return [c for c in canaries if now[c] == "o"], [c for c in canaries if now[c] == "r"]
 
     monkeypatch.setattr(gate, "attempt", scripted)
-    assert unenforced(["a", "b"], 60, gate.Asked(alive[0])) == ""
+    assert unenforced([*"abc"[: len(seen[0])]], 60, gate.Asked(alive[0])) == ""
     assert found == tried
 
 

@@ -29,6 +29,15 @@ DEFAULT_COMMAND = ("sleep", "infinity")
 # the user asked for. It has none for ephemeral storage, where declared limits are summed.
 SIDECAR_RESOURCES = {"cpu": "1m", "memory": "1Mi"}
 
+# Whatever the template says of whom its own containers run as: the image says root.
+NOBODY = {
+    "runAsUser": 65534,
+    "runAsGroup": 65534,
+    "runAsNonRoot": True,
+    "allowPrivilegeEscalation": False,
+    "capabilities": {"drop": ["ALL"]},
+}
+
 NODE_TAINTS = ("node.kubernetes.io/unreachable", "node.kubernetes.io/not-ready")
 
 # Policy engines know a pod's packets by their source address, which raw sockets forge. gVisor gives
@@ -241,7 +250,7 @@ def _asked(network: Network, settings: PodSettings) -> Iterator[Json]:
 
 
 def _gates(settings: PodSettings, *, archives: bool) -> Iterator[Json]:
-    confined = {"securityContext": {"capabilities": {"drop": ["ALL"]}}}
+    confined = {"securityContext": NOBODY}
     # It asks by a hook instead of ending once it knows: a kubelet waits for a hook, but looks for
     # what has ended once a second.
     if settings.gate_seconds:
