@@ -60,7 +60,7 @@ def test_the_log_tells_the_certificate_and_no_command_comes_by_its_key(
     sandbox: isola.Sandbox, cluster: Cluster
 ) -> None:
     sidecar = sidecar_of(cluster, sandbox.id)
-    (variable,) = sidecar["env"]
+    (variable,) = (each for each in sidecar["env"] if each["name"] == "ISOLA_SIDECAR_CERTIFICATE")
     told = next(e for e in cluster.log(sandbox.id) if e["type"] == "PodCreated")["data"]
     der = ssl.PEM_cert_to_DER_cert(variable["value"])
     assert told["sidecarCertificate"] == hashlib.sha256(der).hexdigest()

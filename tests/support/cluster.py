@@ -68,7 +68,8 @@ class Cluster:
 
     def log(self, name: str) -> list[dict[str, Any]]:
         """Return a sandbox's entries, oldest first."""
-        return self.get("sandbox", name)["status"]["conditions"][::-1]
+        status: dict[str, Any] = self.get("sandbox", name).get("status", {})
+        return status.get("conditions", [])[::-1]
 
     def delete_pod_of(self, component: str) -> None:
         """Kill a component without any grace."""
