@@ -153,8 +153,9 @@ def _round_trips(cluster: Cluster) -> tuple[list[float], list[float]]:
 
 def _sidecar_start(cluster: Cluster) -> tuple[list[float], list[float]]:
     image = cluster.images["isola-sandbox-sidecar"]
-    manifest = json.dumps(_pod("bench-sidecar", image, ["python3", "-c", SIDECAR_START, *fresh()]))
-    cluster.kubectl("apply", "-n", SANDBOXES, "-f", "-", stdin=manifest)
+    pod = _pod("bench-sidecar", image, ["python3", "-c", SIDECAR_START, *fresh()])
+    pod["spec"]["containers"][0]["securityContext"] = {"capabilities": {"add": ["NET_ADMIN"]}}
+    cluster.kubectl("apply", "-n", SANDBOXES, "-f", "-", stdin=json.dumps(pod))
     try:
         done = "--for=jsonpath={.status.phase}=Succeeded"
         cluster.kubectl("wait", done, "pod/bench-sidecar", "-n", SANDBOXES, "--timeout=60s")

@@ -264,8 +264,11 @@ def ways() -> Iterator[Attempt]:
     yield from shapes()
     yield from raw_sockets()
     yield from disguises()
-    if OWN_6:
-        yield from by_six()
+    # A kernel gives link-local addresses also where pods have IPv4 alone.
+    foreign = GIVEN["foreign six"]
+    if OWN_6 and foreign:
+        yield from by_six(foreign)
+    yield from on_the_link(OWN_6[0] if OWN_6 else "fe80::7", foreign or "fe80::8")
     yield from other_protocols()
     yield from own_sidecar()
 
@@ -421,8 +424,8 @@ def option_6(number: int) -> Callable[[socket.socket], object]:
     )
 
 
-def by_six() -> Iterator[Attempt]:
-    own, foreign, outside = OWN_6[0], GIVEN["foreign six"], GIVEN["outside six"]
+def by_six(foreign: str) -> Iterator[Attempt]:
+    own, outside = OWN_6[0], GIVEN["outside six"]
     for host in GIVEN["listening six"]:
         for size in (4000, 60000):
             way = f"ipv6 fragments of {size}"
@@ -451,7 +454,6 @@ def by_six() -> Iterator[Attempt]:
         way = "ipv6 in ipv4"
         inner = ipv6_packet(17, own, outside, datagram_6(way, own, outside))
         yield way, host, lambda h=host, w=inner: raw(socket.IPPROTO_RAW, h, ipv4(41, OWN, h, w))
-    yield from on_the_link(own, foreign)
     yield "ipv6 add an address", foreign, lambda: netlink_address(foreign)
     yield "ipv6 add an address", "fe80::7", lambda: netlink_address("fe80::7")
 
@@ -473,7 +475,7 @@ def on_the_link(own: str, foreign: str) -> Iterator[Attempt]:
         yield "link-local", host, lambda h=host: connect_from("::", h, kubelet)
         yield "link-local ping", host, lambda h=host: ping_6(h, "link-local ping")
     for each in links:
-        for host in (node, *GIVEN["nodes six"], GIVEN["own gateway six"]):
+        for host in filter(None, (node, *GIVEN["nodes six"], GIVEN["own gateway six"])):
             way = "from a link-local address"
             yield way, host, lambda s=each, h=host: connect_from(s, h, kubelet)
     yield "ping all nodes", "ff02::1", lambda: ping_6("ff02::1%eth0", "ping all nodes")
