@@ -216,8 +216,7 @@ def test_what_it_tried_is_told(
     with capsys.disabled():
         for tried, ours, theirs in [("", "", ""), *lines]:
             print(f"{tried:50} {ours:62} {theirs}")  # noqa: T201 - whoever runs the tests reads it
-    # An unprotected pod has one address more, by which some of them can be tried once more.
-    assert {each.way for each in sandboxed.attempts} == {each.way for each in unprotected.attempts}
+    assert len(sandboxed.attempts) == len(unprotected.attempts)
 
 
 def summary(attempts: list[Attempt]) -> str:

@@ -475,7 +475,7 @@ def on_the_link(own: str, foreign: str) -> Iterator[Attempt]:
         yield "link-local", host, lambda h=host: connect_from("::", h, kubelet)
         yield "link-local ping", host, lambda h=host: ping_6(h, "link-local ping")
     for each in links:
-        for host in filter(None, (node, *GIVEN["nodes six"], GIVEN["own gateway six"])):
+        for host in (node, *GIVEN["nodes six"], GIVEN["own gateway six"] or "fe80::9"):
             way = "from a link-local address"
             yield way, host, lambda s=each, h=host: connect_from(s, h, kubelet)
     yield "ping all nodes", "ff02::1", lambda: ping_6("ff02::1%eth0", "ping all nodes")
@@ -514,7 +514,15 @@ def other_protocols() -> Iterator[Attempt]:
 
 
 def own_sidecar() -> Iterator[Attempt]:
-    for host in ("127.0.0.1", "127.0.0.2", "0.0.0.0", OWN, "::1", f"::ffff:{OWN}", *OWN_6[:1]):
+    for host in (
+        "127.0.0.1",
+        "127.0.0.2",
+        "0.0.0.0",
+        OWN,
+        "::1",
+        f"::ffff:{OWN}",
+        (OWN_6 or ["fe80::7"])[0],
+    ):
         yield "own sidecar", host, lambda h=host: sidecar(h)
     for word, numbers in (("freebind", (IP_FREEBIND,)), ("transparent", (IP_TRANSPARENT,))):
         prepare = bound_to(GIVEN["foreign"], *numbers)
