@@ -103,8 +103,9 @@ def create_unnamed(root: int) -> int:
 
     So it counts against the container's storage, while no path leads to it: it cannot be swapped
     for a link, truncated, or swept into a snapshot. gVisor has no O_TMPFILE (it answers EISDIR),
-    hence create and unlink; both go by `root` itself, so no path is resolved. A root that cannot
-    be written to leaves memory, which is the pod's too.
+    hence create and unlink, and a name for the moment between them, which only root inside could
+    make use of, against its own output; both go by `root` itself, so no path is resolved. A root
+    that cannot be written to leaves memory, which is the pod's too.
     """
     name = ".isola-" + os.urandom(12).hex()
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC

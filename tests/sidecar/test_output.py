@@ -105,10 +105,14 @@ def test_output_after_the_programs_end_is_not_delivered(client: Client) -> None:
 
 def test_no_path_in_the_container_leads_to_output(client: Client, container: Container) -> None:
     command = client.start("sh", "-c", "echo secret; sleep 60")
-    before = client.sh("ls -A / /run /tmp /work /var/run").stdout
+    connection = client.connect()
+    connection.request("GET", f"/v1/commands/{command}/stdout")
+    assert connection.getresponse().readline() == b"data: secret\n"  # so there is a file
+    listed = client.sh("ls -A / /run /tmp /work /var/run").stdout
 
-    assert ".isola" not in before
+    assert ".isola" not in listed
     assert not list(container.root.glob(".isola*"))
+    connection.close()
     client.kill(command)
 
 
