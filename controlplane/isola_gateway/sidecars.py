@@ -21,6 +21,7 @@ from typing import Any, Literal
 from urllib.parse import urlencode
 
 import aiohttp
+from aiohttp.connector import NEEDS_CLEANUP_CLOSED
 from tenacity import (
     AsyncRetrying,
     retry_if_exception,
@@ -259,6 +260,8 @@ def sessions() -> aiohttp.ClientSession:
             keepalive_timeout=KEEP_ALIVE_SECONDS,
             use_dns_cache=False,
             socket_factory=_socket,
+            # Older asyncio can lose a TLS connection that is closing: python/cpython#118960.
+            enable_cleanup_closed=NEEDS_CLEANUP_CLOSED,
         ),
         # Of WebSockets; every other request has its own.
         timeout=aiohttp.ClientTimeout(
