@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from isola_kubectl.errors import UnknownError
+from isola_kubectl.objects import Objects
 from isola_lifecycle.chain import digest
 from isola_lifecycle.naming import PLURAL, RECORD_PLURAL
 from isola_store.port import Logged
@@ -212,6 +214,29 @@ async def test_all_logs_are_verified_at_once_and_only_the_changed_one_is_told(
     assert done.code == 1
     after = {log["uid"]: log["intact"] for log in json.loads(done.out)["logs"]}
     assert after == untouched | {sandbox.uid: True, other.uid: False}
+
+
+async def test_a_life_whose_time_is_over_is_no_finding_while_its_records_go(
+    cli: Cli, lives: Lives, etcd: Etcd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The operator removes them one by one; here one goes before the first look, one after it."""
+    sandbox = await lives.end(await lives.long())
+    assert_intact(cli, sandbox.name)
+    first, last = (f"{sandbox.name}-{sandbox.uid}-{number}" for number in (1, 25))
+    etcd.remove(RECORD_PLURAL, first)
+    left = [last]
+    looked = Objects.records
+
+    def looked_before_it_went(objects: Objects, **labels: str) -> list[Any]:
+        found = looked(objects, **labels)
+        if left:
+            etcd.remove(RECORD_PLURAL, left.pop())
+        return found
+
+    assert_found(cli, sandbox, 1, "entries 1 to 24 are missing: what follows is 25")
+    monkeypatch.setattr(Objects, "records", looked_before_it_went)
+    done = cli("verify", sandbox.name)
+    assert (done.code, done.out) == (UnknownError.code, "")
 
 
 async def test_an_entry_that_cannot_even_be_read_is_a_finding_and_history_says_so(

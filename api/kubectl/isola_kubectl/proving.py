@@ -26,7 +26,7 @@ def verify(session: Session) -> int:
         raise UsageError(_ONE)
     target = checked(target_of(given.name)) if given.name else None
     witnesses = _witnesses(given.witness or ())
-    found = [each for each in _evidence(session, target) if given.uid in {None, each.uid}]
+    found = [each for each in _settled(session, target) if given.uid in {None, each.uid}]
     many = given.all or (target and not target.name)
     if not found and not many:  # a namespace may be empty
         raise UnknownError("there is nothing to verify")
@@ -34,10 +34,7 @@ def verify(session: Session) -> int:
         raise UsageError(
             f"{len(found)} logs are to be verified: say with --uid whose witness it is"
         )
-    logs = [
-        judged(each, gone=not given.file and not each.present, witnesses=witnesses)
-        for each in found
-    ]
+    logs = [_judged(each, session, witnesses) for each in found]
     bad = sum(bool(log.findings) for log in logs)
     if session.json:
         session.show({"verified": len(logs), "withFindings": bad, "logs": [_told(x) for x in logs]})
@@ -51,6 +48,31 @@ def _witnesses(texts: Sequence[str]) -> list[tuple[int, str]]:
         return [witness(text) for text in texts]
     except ValueError as error:
         raise UsageError(f"--witness: {error}") from error
+
+
+def _judged(
+    evidence: Evidence, session: Session, witnesses: Sequence[tuple[int, str]] = ()
+) -> Judgement:
+    gone = not session.given.file and not evidence.present
+    return judged(evidence, gone=gone, witnesses=witnesses)
+
+
+def _settled(session: Session, target: Target | None) -> list[Evidence]:
+    """Return what there is, once what has findings is the same in two looks.
+
+    Whose time is over, the operator removes record by record; in between, a life lacks some.
+    """
+    found = _evidence(session, target)
+    while not session.given.file and (parts := _parts_with_findings(session, found)):
+        found = _evidence(session, target)
+        if _parts_with_findings(session, found) == parts:
+            break
+    return found
+
+
+def _parts_with_findings(session: Session, found: Sequence[Evidence]) -> set[tuple[str, ...]]:
+    bad = (each for each in found if not each.present and _judged(each, session).findings)
+    return {(each.uid, *(stretch.source for stretch in each.stretches)) for each in bad}
 
 
 def _evidence(session: Session, target: Target | None) -> list[Evidence]:
