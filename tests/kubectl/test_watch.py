@@ -195,6 +195,8 @@ async def test_an_interrupted_watch_ends_quietly_and_leaves_no_kubectl(
     lives: Lives, api_server: ApiServer, sign: signal.Signals, code: int
 ) -> None:
     sandbox = await lives.begin()
+    # In the background, shells have it ignored, and a child inherits that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     async with watching(api_server, sandbox.name, "-o", "json") as somebody:
         await somebody.numbers(5)
         somebody.process.send_signal(sign)
