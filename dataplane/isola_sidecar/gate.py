@@ -32,15 +32,13 @@ from typing import TYPE_CHECKING, Final
 from .listening import listen
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
 # Told to the operator, which knows it by this number.
 NOT_ENFORCED: Final = 86
 
-# An answer takes a packet each way; where policies drop packets, none ever comes. Counted in looks
-# that found nothing: a pod that is not given the processor has not looked, whatever the time is.
-LOOKS: Final = 10
-LOOK_SECONDS: Final = 0.02
+# An answer takes a packet each way; where policies drop packets, none ever comes.
+ANSWER_SECONDS: Final = 0.3
 PAUSE_SECONDS: Final = 0.01
 IN_A_ROW: Final = 2
 QUESTION_SECONDS: Final = 0.3
@@ -125,70 +123,58 @@ def unenforced(canaries: list[str], seconds: float, asked: Asked, proc: str = "/
     """Return once enforcement was seen, or what was seen instead when the time is over."""
     deadline = time.monotonic() + seconds
     # While one answers the others can wait: the engine needs the processor. One that was refused
-    # often enough is left alone: a kernel refuses a peer some six times, and then once a second.
+    # often enough is left alone: a kernel refuses a peer some six times, and then once a second;
+    # what goes unanswered takes the longest to see.
     refusals = dict.fromkeys(canaries, 0)
     reached: list[str] = []
     while time.monotonic() < deadline:
-        left = {each: IN_A_ROW - times for each, times in refusals.items() if times < IN_A_ROW}
-        tried = dict.fromkeys(reached[:1], 1) or left
+        left = [each for each, times in refusals.items() if times < IN_A_ROW]
+        tried = reached[:1] or left
         reached, refused = attempt(tried)
-        refusals |= {each: refusals[each] + refused.count(each) for each in refused}
         refusals |= dict.fromkeys(reached, 0)
+        refusals |= {each: refusals[each] + 1 for each in refused}
         once = [each for each in refused if refusals[each] < IN_A_ROW]
         if tried is left and not (reached or once) and IN_A_ROW in refusals.values():
             return ""
         if asked.lost():
             for number in _with(ASKS, proc):
                 os.kill(number, signal.SIGKILL)
+        time.sleep(PAUSE_SECONDS)
     return f"still reached {', '.join(reached)}" if reached else "no canary could be tried"
 
 
-def attempt(tries: Mapping[str, int]) -> tuple[list[str], list[str]]:
-    """Return which canaries answered, and each that did not as often as that was so.
-
-    Of those that cannot be tried nothing is returned. No try waits for the answer to the one
-    before: where packets are dropped, each would take its time.
+def attempt(canaries: list[str]) -> tuple[list[str], list[str]]:
+    """Return which canaries answered and which did not; those that cannot be tried are in neither.
 
     Args:
-        tries: How often to try each canary, by address and port: `10.96.0.1:443`, `[fd00::1]:443`.
+        canaries: Addresses and ports: `10.96.0.1:443`, `[fd00::1]:443`.
     """
+    reached: list[str] = []
     refused: list[str] = []
     waiting: dict[int, tuple[socket.socket, str]] = {}
-    for turn in range(max(tries.values(), default=1)):
-        for canary in (each for each, times in tries.items() if turn < times):
-            connection, code = _connecting(canary)
-            if code in _UNDER_WAY:
-                waiting[connection.fileno()] = (connection, canary)
-                continue
-            connection.close()
-            if code not in _UNREACHABLE:
-                refused.append(canary)
-        time.sleep(PAUSE_SECONDS)
-    reached = _answers(waiting, refused)
-    for connection, canary in waiting.values():
-        if not reached:  # else it was not waited for
-            refused.append(canary)
+    for canary in canaries:
+        connection, code = _connecting(canary)
+        if code in _UNDER_WAY:
+            waiting[connection.fileno()] = (connection, canary)
+            continue
         connection.close()
-    return reached, refused
-
-
-def _answers(waiting: dict[int, tuple[socket.socket, str]], refused: list[str]) -> list[str]:
-    """Wait until a connection stands or all have failed, and sort out those that were answered."""
-    reached: list[str] = []
+        if code not in _UNREACHABLE:
+            refused.append(canary)
     poll = select.poll()
     for descriptor in waiting:
         poll.register(descriptor, select.POLLOUT)
-    empty = 0
-    while waiting and not reached and empty < LOOKS:
-        seen = poll.poll(LOOK_SECONDS * 1000)
-        empty += not seen
-        for descriptor, _ in seen:
+    end = time.monotonic() + ANSWER_SECONDS
+    while waiting and (left := end - time.monotonic()) > 0:
+        for descriptor, _ in poll.poll(left * 1000):
             poll.unregister(descriptor)
             connection, canary = waiting.pop(descriptor)
             code = connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
             (refused if code else reached).append(canary)
             connection.close()
-    return list(dict.fromkeys(reached))
+    for connection, canary in waiting.values():
+        refused.append(canary)
+        connection.close()
+    return reached, refused
 
 
 def _connecting(canary: str) -> tuple[socket.socket, int]:
