@@ -26,15 +26,12 @@ def verify(session: Session) -> int:
         raise UsageError(_ONE)
     target = checked(target_of(given.name)) if given.name else None
     witnesses = _witnesses(given.witness or ())
-    found = [each for each in _settled(session, target) if given.uid in {None, each.uid}]
+    logs = _logs(session, target, witnesses)
     many = given.all or (target and not target.name)
-    if not found and not many:  # a namespace may be empty
+    if not logs and not many:  # a namespace may be empty
         raise UnknownError("there is nothing to verify")
-    if witnesses and len(found) > 1:
-        raise UsageError(
-            f"{len(found)} logs are to be verified: say with --uid whose witness it is"
-        )
-    logs = [_judged(each, session, witnesses) for each in found]
+    if witnesses and len(logs) > 1:
+        raise UsageError(f"{len(logs)} logs are to be verified: say with --uid whose witness it is")
     bad = sum(bool(log.findings) for log in logs)
     if session.json:
         session.show({"verified": len(logs), "withFindings": bad, "logs": [_told(x) for x in logs]})
@@ -50,29 +47,29 @@ def _witnesses(texts: Sequence[str]) -> list[tuple[int, str]]:
         raise UsageError(f"--witness: {error}") from error
 
 
-def _judged(
-    evidence: Evidence, session: Session, witnesses: Sequence[tuple[int, str]] = ()
-) -> Judgement:
-    gone = not session.given.file and not evidence.present
-    return judged(evidence, gone=gone, witnesses=witnesses)
-
-
-def _settled(session: Session, target: Target | None) -> list[Evidence]:
-    """Return what there is, once what has findings is the same in two looks.
+def _logs(
+    session: Session, target: Target | None, witnesses: Sequence[tuple[int, str]]
+) -> list[Judgement]:
+    """Return what becomes of each log, once what is wrong is the same in two looks.
 
     Whose time is over, the operator removes record by record; in between, a life lacks some.
     """
-    found = _evidence(session, target)
-    while not session.given.file and (parts := _parts_with_findings(session, found)):
-        found = _evidence(session, target)
-        if _parts_with_findings(session, found) == parts:
-            break
-    return found
-
-
-def _parts_with_findings(session: Session, found: Sequence[Evidence]) -> set[tuple[str, ...]]:
-    bad = (each for each in found if not each.present and _judged(each, session).findings)
-    return {(each.uid, *(stretch.source for stretch in each.stretches)) for each in bad}
+    given = session.given
+    before: set[tuple[str, ...]] = set()
+    while True:
+        found = [each for each in _evidence(session, target) if given.uid in {None, each.uid}]
+        logs = [
+            judged(each, gone=not given.file and not each.present, witnesses=witnesses)
+            for each in found
+        ]
+        parts = {
+            (each.uid, *(stretch.source for stretch in each.stretches))
+            for each, log in zip(found, logs, strict=True)
+            if log.findings and not each.present
+        }
+        if given.file or parts <= before:
+            return logs
+        before = parts
 
 
 def _evidence(session: Session, target: Target | None) -> list[Evidence]:
