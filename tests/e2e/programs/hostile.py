@@ -24,6 +24,8 @@ PORT: int = GIVEN["port"]
 OUTSIDE: str = GIVEN["outside"]
 OWN: str = socket.gethostbyname(socket.gethostname())
 OWN_6: list[str] = GIVEN["own six"]
+# Where pods have IPv4 alone, what needs one of them is tried all the same.
+SOME_OWN_6 = OWN_6[0] if OWN_6 else "fe80::7"
 LINK_LOCAL: str = GIVEN["link local"]  # the node, at the other end of its link; or empty
 LINK = OWN.rpartition(".")[0] + ".1"  # the node, at the other end of its link
 SECONDS = 1.0
@@ -268,7 +270,7 @@ def ways() -> Iterator[Attempt]:
     foreign = GIVEN["foreign six"]
     if OWN_6 and foreign:
         yield from by_six(foreign)
-    yield from on_the_link(OWN_6[0] if OWN_6 else "fe80::7", foreign or "fe80::8")
+    yield from on_the_link(SOME_OWN_6, foreign or "fe80::8")
     yield from other_protocols()
     yield from own_sidecar()
 
@@ -425,7 +427,7 @@ def option_6(number: int) -> Callable[[socket.socket], object]:
 
 
 def by_six(foreign: str) -> Iterator[Attempt]:
-    own, outside = OWN_6[0], GIVEN["outside six"]
+    own, outside = SOME_OWN_6, GIVEN["outside six"]
     for host in GIVEN["listening six"]:
         for size in (4000, 60000):
             way = f"ipv6 fragments of {size}"
@@ -514,15 +516,8 @@ def other_protocols() -> Iterator[Attempt]:
 
 
 def own_sidecar() -> Iterator[Attempt]:
-    for host in (
-        "127.0.0.1",
-        "127.0.0.2",
-        "0.0.0.0",
-        OWN,
-        "::1",
-        f"::ffff:{OWN}",
-        (OWN_6 or ["fe80::7"])[0],
-    ):
+    own = ("127.0.0.1", "127.0.0.2", "0.0.0.0", OWN, "::1", f"::ffff:{OWN}", SOME_OWN_6)
+    for host in own:
         yield "own sidecar", host, lambda h=host: sidecar(h)
     for word, numbers in (("freebind", (IP_FREEBIND,)), ("transparent", (IP_TRANSPARENT,))):
         prepare = bound_to(GIVEN["foreign"], *numbers)
